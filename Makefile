@@ -1,0 +1,179 @@
+# scorpio - one Makefile, no recursion. `make help` lists the targets.
+#
+# Knobs: VARIANT=release|dev|asan|tsan|cov  V=1 (show commands)  PREFIX DESTDIR
+#        CC CXX CFLAGS LDFLAGS  TESTS="unit mount ..." (what `make test` runs)
+.DEFAULT_GOAL := all
+VERSION   := $(shell sed -n 's/^.define SCORPIO_VERSION "\(.*\)"/\1/p' include/scorpio/version.h)
+VARIANT   ?= release
+PREFIX    ?= /usr/local
+LIBDIR    ?= $(PREFIX)/lib
+PLUGINDIR ?= $(LIBDIR)/scorpio/plugins
+OUT       := $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
+O         := $(OUT)/obj
+Q         := $(if $(V),,@)
+
+# what the core needs, and what single parts need on top
+PKGS      := fuse3 libcurl libzstd jansson libcrypto libmicrohttpd tomlplusplus libxxhash
+PKGS.git  := libgit2
+LIBS.core := -llmdb -ldl
+
+# targets that work before anything is installed
+BARE := deps help clean
+ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS.git))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(PKGS.git)) $(LIBS.core)
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wwrite-strings -Wformat=2 -Wno-format-nonliteral
+WARN.c := -Wstrict-prototypes -Wmissing-prototypes
+OPT.release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+OPT.dev     := -O0 -g3 -Werror -DSCORPIO_DEV
+OPT.asan    := -O1 -g3 -Werror -DSCORPIO_DEV -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT.tsan    := -O1 -g3 -Werror -DSCORPIO_DEV -fsanitize=thread
+OPT.cov     := -O0 -g3 --coverage -DSCORPIO_DEV
+BASE_FLAGS = $(WARN) $(OPT.$(VARIANT)) -fvisibility=hidden -fPIC -pthread -D_GNU_SOURCE -MMD -MP \
+	-DPLUGINDIR='"$(PLUGINDIR)"'
+C_FLAGS    = -std=gnu11 $(WARN.c) $(BASE_FLAGS) $(CFLAGS)
+CXX_FLAGS  = -std=c++17 -fno-rtti $(BASE_FLAGS) $(CXXFLAGS)
+INC.private := -I. -Iinclude
+INC.public  := -Iinclude
+INC = $(INC.private)
+
+SRC.backends := $(wildcard backends/*.c backends/*/*.c)
+SRC.main := api/cli/main.c
+SRC.lib := $(wildcard core/*.c core/*.cc cache/*.c fs/*.c plugins/*.c api/*.c api/http/*.c) \
+	$(filter-out $(SRC.main),$(wildcard api/cli/*.c)) $(SRC.backends)
+SRC.plugins := $(wildcard plugins/*/*.c)
+SRC.unit := $(wildcard tests/unit/check_*.c)
+SRC.testlib := $(wildcard tests/lib/*.c)
+SRC.tools := $(wildcard tests/tools/*.c)
+obj = $(addprefix $(O)/,$(addsuffix .o,$(basename $(1))))
+
+LIB  := $(O)/libscorpio.a
+BIN  := $(OUT)/scorpio
+CHECK := $(OUT)/scorpio-check-backend
+PLUGIN_NAMES := $(sort $(patsubst plugins/%/,%,$(dir $(SRC.plugins))))
+PLUGINS := $(patsubst %,$(OUT)/plugins/%.so,$(PLUGIN_NAMES))
+UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(SRC.unit))
+TOOLS := $(patsubst tests/tools/%.c,$(OUT)/tools/%,$(SRC.tools))
+
+# backends and plugins see only the public headers: the ABI is what they use
+$(call obj,$(SRC.backends) $(SRC.plugins)): INC = $(INC.public)
+
+# rebuild everything when the compiler or its flags change, and only then
+ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
+FLAGS_NOW := $(CC) $(CXX) $(C_FLAGS) $(CXX_FLAGS) $(PKG_CFLAGS) $(LDFLAGS)
+STAMP := $(shell mkdir -p $(O); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $(O)/.flags || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $(O)/.flags)
+endif
+
+.PHONY: all deps run test check bench proof asan tsan cov dev fuzz fuzz-run lint fmt fmt-check headers \
+	install uninstall clean help unit tools
+
+all: $(BIN) $(PLUGINS) $(CHECK) ## build the daemon (build/scorpio) and the plugins
+
+$(O)/%.o: %.c $(O)/.flags
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CC   $<")
+	$(Q)$(CC) $(C_FLAGS) $(INC) $(PKG_CFLAGS) $(CPPFLAGS) -c $< -o $@
+$(O)/%.o: %.cc $(O)/.flags
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CXX  $<")
+	$(Q)$(CXX) $(CXX_FLAGS) $(INC) $(PKG_CFLAGS) $(CPPFLAGS) -c $< -o $@
+$(LIB): $(call obj,$(SRC.lib))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(BIN): $(call obj,$(SRC.main)) $(LIB)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+$(CHECK): $(call obj,tests/contract/main.c) $(LIB)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+.SECONDEXPANSION:
+$(OUT)/plugins/%.so: $$(call obj,$$(wildcard plugins/$$*/*.c))
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  SO   $@")
+	$(Q)$(CC) $(C_FLAGS) -shared $(LDFLAGS) $^ $(LIBS.plugin.$*) -o $@
+$(OUT)/unit/%: $(O)/tests/unit/%.o $(call obj,$(SRC.testlib)) $(LIB)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) $(shell pkg-config --libs check) -o $@
+$(OUT)/tools/%: tests/tools/%.c $(O)/.flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) $(INC) $(LDFLAGS) $< -o $@
+
+unit: $(UNIT) ## build the unit tests
+tools: $(TOOLS) ## build the helper programs of tests and benches
+
+deps: ## install the Debian packages that build and tests need
+	@tests/deps.sh
+run: deps ## mount this clone's own history and look around (Ctrl-C ends it)
+	@$(MAKE) --no-print-directory all
+	@$(BIN) try
+test: deps ## install what is needed, build, run every test that can run
+	@$(MAKE) --no-print-directory all unit tools
+	@tests/run $(TESTS)
+check: all unit tools ## the tests without installing anything
+	@SCORPIO_BUILD=$(CURDIR)/$(OUT) tests/run $(TESTS)
+bench: all tools ## ratios against ext4, overlayfs and git, measured in one run
+	@tests/bench/run
+proof: all unit tools ## the long proofs (hours)
+	@tests/proof/run
+asan tsan cov: ## the suite under AddressSanitizer+UBSan, ThreadSanitizer, or with coverage
+	@$(MAKE) --no-print-directory VARIANT=$@ check
+dev: ## warnings are errors, no optimisation, compile_commands.json
+	@$(MAKE) --no-print-directory VARIANT=dev all unit tools compile_commands.json
+compile_commands.json: Makefile
+	@{ echo '['; sep=; for f in $(filter %.c,$(SRC.lib)) $(SRC.main) $(SRC.plugins) $(SRC.unit); do \
+	printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" '$(CURDIR)' "$$f" \
+	'cc -std=gnu11 -D_GNU_SOURCE $(INC.private) $(PKG_CFLAGS)' "$$f"; sep=,; done; echo ']'; } > $@
+
+# libFuzzer targets (clang). `make fuzz` builds, `make fuzz-run SECONDS=60` runs
+FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+SECONDS ?= 60
+fuzz: $(FUZZ) ## build the fuzz targets with clang
+fuzz-run: fuzz ## run each fuzz target for SECONDS (60)
+	@tests/fuzz/run $(SECONDS)
+FUZZ_LIB := build/fuzz/libscorpio.a
+FUZZ_FLAGS := -std=gnu11 -g -O1 -pthread -D_GNU_SOURCE -DSCORPIO_DEV -fsanitize=address,undefined -fno-sanitize-recover=all
+$(FUZZ_LIB): $(SRC.lib) $(wildcard */*.h */*/*.h)
+	@mkdir -p build/fuzz/obj
+	@for f in $(filter %.c,$(SRC.lib)); do o=build/fuzz/obj/$$(echo $$f | tr / _).o; \
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(INC.private) $(PKG_CFLAGS) -DPLUGINDIR='""' -c $$f -o $$o || exit 1; done
+	@for f in $(filter %.cc,$(SRC.lib)); do o=build/fuzz/obj/$$(echo $$f | tr / _).o; \
+	clang++ $(subst gnu11,c++17,$(FUZZ_FLAGS)) -fno-rtti -fsanitize=fuzzer-no-link $(INC.private) $(PKG_CFLAGS) -c $$f -o $$o || exit 1; done
+	@rm -f $@; ar rcs $@ build/fuzz/obj/*.o
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
+	@echo "  FUZZ $@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer $(INC.private) $(PKG_CFLAGS) $< $(FUZZ_LIB) $(PKG_LIBS) -lstdc++ -o $@
+
+lint: headers ## dependency direction, sizes, static analysis, shell scripts
+	@tests/lint.sh
+fmt: ## format the C code
+	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
+fmt-check:
+	@git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+headers: ## every public header compiles alone, as C99 and C++11
+	@for h in include/scorpio/*.h; do n=scorpio/$$(basename $$h); \
+	printf '#include <%s>\nint main(void) { return 0; }\n' $$n | $(CC) -std=c99 -Wall -Wextra -Wpedantic -Werror $(INC.public) -fsyntax-only -x c - || exit 1; \
+	printf '#include <%s>\nint main() { return 0; }\n' $$n | $(CXX) -std=c++11 -Wall -Wextra -Werror $(INC.public) -fsyntax-only -x c++ - || exit 1; done
+
+install: all ## install below $(DESTDIR)$(PREFIX)
+	install -D -m755 $(BIN) $(DESTDIR)$(PREFIX)/bin/scorpio
+	install -m755 $(CHECK) $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(PREFIX)/share/scorpio
+	install -m644 include/scorpio/*.h $(DESTDIR)$(PREFIX)/include/scorpio/
+	install -m755 $(PLUGINS) $(DESTDIR)$(PLUGINDIR)/
+	install -m644 scorpio.toml.template $(DESTDIR)$(PREFIX)/share/scorpio/
+	printf 'plugindir=%s\nabi=1\nName: scorpio\nDescription: headers for scorpio plugins\nVersion: %s\nCflags: -I%s\nLibs:\n' \
+		'$(PLUGINDIR)' '$(VERSION)' '$(PREFIX)/include' > $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(LIBDIR)/scorpio $(DESTDIR)$(PREFIX)/share/scorpio
+	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+clean: ## remove build/
+	rm -rf build compile_commands.json
+help: ## this list
+	@awk -F':.*## ' '/^[a-z -]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(firstword $(MAKEFILE_LIST))
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

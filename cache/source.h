@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.h - an opened stack of backends together with the store: the one file
+ * through which every backend call passes. Objects are looked for in the store
+ * by the caller (store.h); what is missing is wanted here, asynchronously.
+ *
+ * Flight: one fetch per object however many want it; demand goes before
+ * read-ahead before prefetch; wants that arrive while a fetch is under way
+ * become the next batch; every want has a deadline; failed batches of a dead
+ * server fail fast while its circuit is open; -ENOENT may be final, -EIO and
+ * -ETIMEDOUT are never remembered.
+ *
+ * Threads: any. No lock is held while a backend runs or a want's done() is
+ * called. A thread that serves FUSE must only use the asynchronous calls.
+ */
+#ifndef CACHE_SOURCE_H
+#define CACHE_SOURCE_H
+
+#include "cache/store.h"
+
+#include <scorpio/backend.h>
+
+struct source;
+
+/* How this source's configuration answers, see scorpio_host.config_string. */
+struct source_config {
+	const char *(*get)(const struct source_config *c, const char *key);
+	void *ctx;
+};
+
+struct source_options {
+	struct store *store;
+	const char *url;     /* "git+https://...", "dir+/path", "mem+demo", ... */
+	const char *name;    /* for logs and metrics; NULL = redacted url */
+	const struct source_config *config; /* copied by value; may be NULL */
+	unsigned fetch_threads; /* calls at once; 0 = 4 */
+	unsigned batch_max;     /* 0 = 1000, cut to the instance's */
+	bool offline;
+};
+
+/* No network traffic. -EINVAL for a URL no backend takes (text lists the
+ * schemes). Counted: source_put closes at the last. */
+int source_open(const struct source_options *o, struct source **ret);
+struct source *source_get(struct source *s);
+void source_put(struct source *s); /* NULL is fine */
+
+const char *source_url(const struct source *s); /* redacted */
+const struct scorpio_backend *source_backend(const struct source *s);
+uint32_t source_instance_flags(const struct source *s);
+uint16_t source_space(const struct source *s);
+struct store *source_store(const struct source *s);
+void source_set_offline(struct source *s, bool offline);
+bool source_offline(const struct source *s);
+
+/* Blocking. Remembers the answer in the store; offline gives the remembered
+ * one (or -ENOENT with a text that says so). */
+int source_resolve(struct source *s, const char *spec, int64_t deadline,
+		   struct scorpio_revision *ret);
+
+enum want_kind { WANT_TREE, WANT_BLOB, WANT_SIZE };
+enum want_prio { WANT_DEMAND, WANT_READAHEAD, WANT_PREFETCH };
+
+/* One object wanted. Filled and owned by the caller, must live until done().
+ * path is needed where the backend has SCORPIO_BACKEND_NEEDS_PATH, borrowed
+ * until done(), NULL elsewhere. */
+struct want {
+	enum want_kind kind;
+	enum want_prio prio;
+	struct scorpio_id id;
+	const char *path;
+	uint32_t path_len;
+	uint8_t entry_kind; /* SCORPIO_FILE, SCORPIO_SYMLINK... */
+	uint32_t pid;       /* on whose behalf, 0 = ours; for `top` */
+	int64_t deadline;   /* absolute */
+	/* Called exactly once, from a thread of the source's pool, with 0 when
+	 * the object is in the store, or a negative errno; error_text() holds
+	 * the reason during the call. May call source_want again. */
+	void (*done)(struct want *w, int result);
+	void *ctx;
+	/* private to flight.c */
+	struct want *next_;
+	void *flight_;
+};
+
+void source_want(struct source *s, struct want *const wants[], size_t n);
+/* done(-EINTR) soon, unless it is already on its way. The fetch itself stops
+ * when nobody wants any of its objects any more. */
+void source_cancel(struct source *s, struct want *w);
+/* Blocking convenience for the CLI and background work: want and wait. */
+int source_need(struct source *s, enum want_kind kind,
+		const struct scorpio_ref *ref, enum want_prio prio,
+		int64_t deadline);
+
+/* Ask the backend to bring everything below root (SCORPIO_PREFETCH_*) in the
+ * background; done(ctx, result) when finished; may be NULL. -ENOTSUP in done
+ * when the backend cannot. */
+void source_prefetch(struct source *s, const struct scorpio_id *root,
+		     const char *path, uint32_t what, uint32_t depth,
+		     void (*done)(void *ctx, int result), void *ctx);
+/* Pass-through to the backend's xattr, blocking; -ENODATA if it has none. */
+int64_t source_xattr(struct source *s, const struct scorpio_ref *ref,
+		     const char *name, void *buf, size_t cap);
+
+struct source_stats {
+	uint64_t requests;      /* backend calls */
+	uint64_t objects, bytes; /* poured in, plain bytes */
+	uint64_t failed;
+	uint32_t waiting, running;
+	int64_t oldest_ns; /* age of the oldest waiting want, 0 if none */
+	bool circuit_open;
+};
+void source_stat(struct source *s, struct source_stats *ret);
+
+#endif

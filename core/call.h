@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call.h - the call context of a thread: how long the work it does now may
+ * take, and whether anybody still wants it. Set around every backend call by
+ * cache/source.c; asked by the HTTP client, the process runner and backends
+ * (through scorpio_host.cancelled).
+ */
+#ifndef CORE_CALL_H
+#define CORE_CALL_H
+
+#include "core/base.h"
+
+struct call {
+	int64_t deadline;          /* absolute monotonic ns, or DEADLINE_NONE */
+	const bool *cancel;        /* atomic; true = stop; may be NULL */
+	struct call *outer;        /* restored by call_leave */
+};
+
+/* Make `c` this thread's context (deadline is cut to the outer one's). */
+void call_enter(struct call *c, int64_t deadline, const bool *cancel);
+void call_leave(struct call *c);
+/* Without a context: DEADLINE_NONE and false. */
+int64_t call_deadline(void);
+bool call_cancelled(void); /* cancelled or deadline passed */
+/* -EINTR or -ETIMEDOUT with a text if call_cancelled(), else 0. */
+int call_check(void);
+
+#endif
