@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fs.h - what the rest of the daemon sees of the filesystem: mounts and what
+ * can be asked about them. One struct fs per daemon; one FUSE session per
+ * mount; one worker pool for all of them.
+ *
+ * Threads: every function may be called from any thread that does not serve
+ * FUSE. Functions marked "blocking" wait for the network up to their deadline.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include "cache/source.h"
+
+struct fs;
+
+struct fs_options {
+	struct store *store;        /* borrowed; outlives the fs */
+	unsigned workers;           /* 0 = one per core, 2..16 */
+	int64_t request_timeout_ms; /* of one FUSE request; 0 = 60 000 */
+	unsigned fetch_threads;     /* per source; 0 = default */
+	unsigned batch_max;         /* per source; 0 = default */
+	/* How a source is configured; called at mount time. May be NULL. */
+	struct source_config (*config)(void *ctx, const char *url);
+	void *ctx;
+	bool offline;
+};
+
+int fs_new(const struct fs_options *o, struct fs **ret);
+/* Unmounts everything (lazily if busy), ends the workers. NULL is fine. */
+void fs_free(struct fs *f);
+
+enum fs_metadata { FS_METADATA_AUTO, FS_METADATA_FULL, FS_METADATA_ONDEMAND };
+
+struct fs_mount_request {
+	const char *source; /* URL or path, as the user wrote it */
+	const char *rev;    /* NULL or "": the source's default */
+	const char *subdir; /* NULL or "": the root */
+	const char *dir;    /* mountpoint: absolute, existing or creatable */
+	const char *job;    /* free text shown in lists; may be NULL */
+	bool read_only;     /* only true is accepted so far */
+	int allow_other;    /* 1 yes, 0 no, -1 = yes when root */
+	int64_t uid, gid;   /* owner shown; -1 = the daemon's */
+	enum fs_metadata metadata;
+	int64_t deadline; /* absolute, of the whole call */
+};
+
+#define FS_ID_LEN 36 /* a random UUID in lower case */
+
+struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
+	char id[FS_ID_LEN + 1];
+	char *source; /* redacted URL */
+	char *backend;
+	char *rev_spec; /* as asked */
+	char *rev;      /* resolved: commit id */
+	char *label;    /* refs/heads/main */
+	char *subdir, *dir, *job;
+	char *state;    /* "mounted", "unmounting", "failed: why" */
+	char *metadata; /* "resident", "loading", "on demand", "failed: why" */
+	bool read_only;
+	int64_t created_ns;   /* wall clock */
+	int64_t mount_ns;     /* how long mounting took */
+	uint64_t requests;    /* FUSE requests answered */
+	uint64_t bytes_read;  /* sent to the kernel */
+	uint64_t inodes;      /* known to the kernel */
+	uint64_t inode_bytes; /* memory they take */
+	uint32_t waiting;     /* requests waiting for the source now */
+	int64_t oldest_wait_ns;
+	struct source_stats stats;
+};
+void fs_mount_info_done(struct fs_mount_info *i);
+
+/* Blocking: open the source, resolve the revision, bring the root tree, mount.
+ * The kernel has answered when this returns 0. -ENOENT unknown revision or
+ * subdir; -ENOTDIR mountpoint is a file; -ENOTEMPTY; -EBUSY already a mount;
+ * -EACCES no permission to mount; -EIO/-ETIMEDOUT source unreachable; each
+ * with a text. A mountpoint directory it created is removed at unmount. */
+int fs_mount(struct fs *f, const struct fs_mount_request *r,
+	     struct fs_mount_info *ret);
+/* By id or mountpoint. -ENOENT no such mount; -EBUSY in use (text names it as
+ * such) unless lazy. Blocking, at most about 10 s. */
+int fs_unmount(struct fs *f, const char *id_or_dir, bool lazy);
+/* fn gets each mount's info; a nonzero return stops. */
+int fs_each(struct fs *f, int (*fn)(void *ctx, const struct fs_mount_info *i),
+	    void *ctx);
+int fs_find(struct fs *f, const char *id_or_dir, struct fs_mount_info *ret);
+
+/* -- asking about paths ---------------------------------------------------- */
+
+struct fs_path_info {
+	char mount_id[FS_ID_LEN + 1];
+	char *path;   /* relative to the mount; owned */
+	uint8_t kind; /* SCORPIO_FILE ... */
+	uint32_t mode;
+	uint64_t ino;
+	struct scorpio_id id; /* content id in the source */
+	uint64_t size;        /* SCORPIO_SIZE_UNKNOWN if not learned yet */
+	int64_t mtime_ns;
+	bool resident; /* content (or listing) is in the store */
+	uint32_t chunks;
+	bool has_digests;
+	uint8_t sha256[SHA256_LEN], sha1[SHA1_LEN];
+};
+void fs_path_info_done(struct fs_path_info *i);
+/* path: absolute, below a mountpoint. Looks only at the store and, for trees
+ * on the way, fetches (blocking). -ENOENT, -EXDEV not below a mount. */
+int fs_path(struct fs *f, const char *path, int64_t deadline,
+	    struct fs_path_info *ret);
+
+/* -- bringing content ------------------------------------------------------ */
+
+struct fs_warm_progress {
+	uint64_t trees, files, failed; /* done so far */
+	uint64_t bytes;                /* of the files done, where known */
+	uint64_t files_total;          /* found so far */
+	bool finished;
+};
+/* Blocking: bring everything below the absolute paths (directories whole), or
+ * only the metadata. progress is called now and then; nonzero return stops. */
+int fs_warm(struct fs *f, const char *const paths[], size_t n,
+	    bool metadata_only, int64_t deadline,
+	    int (*progress)(void *ctx, const struct fs_warm_progress *p),
+	    void *ctx);
+
+/* -- watching --------------------------------------------------------------- */
+
+struct fs_event { /* one answered FUSE request */
+	int64_t wall_ns, latency_ns;
+	uint64_t seq;
+	char mount_id[FS_ID_LEN + 1];
+	const char *op; /* "lookup", "read", ... static */
+	char path[256]; /* tail, if longer */
+	uint64_t offset;
+	uint32_t bytes;
+	uint32_t pid;
+	int32_t error;    /* 0 or negative errno */
+	const char *tier; /* "store", "source", "memory"; static */
+};
+/* Recording costs nothing while nobody listens. Start, poll (events with
+ * seq > since, at most max; returns the count; *lost set if some were
+ * overwritten), stop. Counted, so several listeners are fine. */
+void fs_trace_start(struct fs *f);
+void fs_trace_stop(struct fs *f);
+size_t fs_trace_poll(struct fs *f, uint64_t since, struct fs_event *out,
+		     size_t max, bool *lost);
+
+/* Which files a build read, for `profile record`: paths relative to the mount,
+ * in first-read order, at most 1 million. */
+int fs_record_start(struct fs *f, const char *id_or_dir);
+int fs_record_stop(struct fs *f, const char *id_or_dir,
+		   int (*fn)(void *ctx, const char *path), void *ctx);
+
+struct fs_account { /* one process */
+	uint32_t pid;
+	char comm[16];
+	uint64_t requests, bytes_read, misses; /* misses: had to wait */
+	int64_t wait_ns, last_ns;
+};
+/* Since start, most recent 1024 processes. */
+size_t fs_top(struct fs *f, struct fs_account *out, size_t max);
+
+/* Requests waiting longer than min_ns, for doctor: text lines. */
+void fs_slow(struct fs *f, int64_t min_ns,
+	     void (*fn)(void *ctx, const char *line), void *ctx);
+
+#endif
