@@ -2,6 +2,7 @@
 #
 # Knobs: VARIANT=release|dev|asan|tsan|cov  V=1 (show commands)  PREFIX DESTDIR
 #        CC CXX CFLAGS LDFLAGS  TESTS="unit mount ..." (what `make test` runs)
+#        SCORPIO_FIXTURES=DIR (where tests and benches keep large downloads)
 .DEFAULT_GOAL := all
 VERSION   := $(shell sed -n 's/^.define SCORPIO_VERSION "\(.*\)"/\1/p' include/scorpio/version.h)
 VARIANT   ?= release
@@ -18,7 +19,7 @@ PKGS.git  := libgit2
 LIBS.core := -llmdb -ldl
 
 # targets that work before anything is installed
-BARE := deps help clean
+BARE := deps help clean bench proof asan tsan cov
 ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS.git))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(PKGS.git)) $(LIBS.core)
@@ -56,6 +57,7 @@ PLUGIN_NAMES := $(sort $(patsubst plugins/%/,%,$(dir $(SRC.plugins))))
 PLUGINS := $(patsubst %,$(OUT)/plugins/%.so,$(PLUGIN_NAMES))
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(SRC.unit))
 TOOLS := $(patsubst tests/tools/%.c,$(OUT)/tools/%,$(SRC.tools))
+REPLAY := $(patsubst tests/fuzz/%.c,$(OUT)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # backends and plugins see only the public headers: the ABI is what they use
 $(call obj,$(SRC.backends) $(SRC.plugins)): INC = $(INC.public)
@@ -68,6 +70,8 @@ endif
 
 .PHONY: all deps run test check bench proof asan tsan cov dev fuzz fuzz-run lint fmt fmt-check headers \
 	install uninstall clean help unit tools
+# as many jobs as there are cores, unless the caller chose
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 all: $(BIN) $(PLUGINS) $(CHECK) ## build the daemon (build/scorpio) and the plugins
 
@@ -102,25 +106,35 @@ $(OUT)/tools/%: tests/tools/%.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) $(INC) $(LDFLAGS) $< -o $@
 
-unit: $(UNIT) ## build the unit tests
+# the fuzz targets as plain programs that replay their corpus: no clang needed
+$(OUT)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+unit: $(UNIT) $(REPLAY) ## build the unit tests
 tools: $(TOOLS) ## build the helper programs of tests and benches
 
 deps: ## install the Debian packages that build and tests need
 	@tests/deps.sh
 run: deps ## mount this clone's own history and look around (Ctrl-C ends it)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(PARALLEL) all
 	@$(BIN) try
 test: deps ## install what is needed, build, run every test that can run
-	@$(MAKE) --no-print-directory all unit tools
-	@tests/run $(TESTS)
+	@$(MAKE) --no-print-directory $(PARALLEL) all unit tools
+	@SCORPIO_BUILD=$(CURDIR)/$(OUT) tests/run $(TESTS)
 check: all unit tools ## the tests without installing anything
 	@SCORPIO_BUILD=$(CURDIR)/$(OUT) tests/run $(TESTS)
-bench: all tools ## ratios against ext4, overlayfs and git, measured in one run
-	@tests/bench/run
-proof: all unit tools ## the long proofs (hours)
-	@tests/proof/run
+bench: ## ratios against ext4, overlayfs and git, measured in one run
+	@tests/deps.sh bench
+	@$(MAKE) --no-print-directory $(PARALLEL) all tools
+	@SCORPIO_BUILD=$(CURDIR)/$(OUT) tests/bench/run $(BENCHES)
+proof: ## the long proofs (hours)
+	@tests/deps.sh bench
+	@$(MAKE) --no-print-directory $(PARALLEL) all unit tools
+	@SCORPIO_BUILD=$(CURDIR)/$(OUT) tests/proof/run
 asan tsan cov: ## the suite under AddressSanitizer+UBSan, ThreadSanitizer, or with coverage
-	@$(MAKE) --no-print-directory VARIANT=$@ check
+	@$(MAKE) --no-print-directory $(PARALLEL) VARIANT=$@ check
 dev: ## warnings are errors, no optimisation, compile_commands.json
 	@$(MAKE) --no-print-directory VARIANT=dev all unit tools compile_commands.json
 compile_commands.json: Makefile
