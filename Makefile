@@ -162,7 +162,7 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer $(INC.private) $(PKG_CFLAGS) $< $(FUZZ_LIB) $(PKG_LIBS) -lstdc++ -o $@
 
 lint: headers ## dependency direction, sizes, static analysis, shell scripts
-	@tests/lint.sh
+	@tests/lint.sh --full
 fmt: ## format the C code
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
 fmt-check:
