@@ -36,7 +36,9 @@ bool json_bytes_decode(const char *s, struct buf *out);
 void json_print(const json_t *v, struct buf *out);
 void json_print_pretty(const json_t *v, struct buf *out);
 
-/* Length of valid UTF-8 at p (no surrogates, no overlong forms), up to n. */
+/* Bytes of the one character at p (n >= 1), 0 if it is not valid UTF-8 (no
+ * surrogates, no overlong forms); of all valid text from p on, up to n. */
+size_t utf8_char(const void *p, size_t n);
 size_t utf8_valid(const void *p, size_t n);
 
 #endif

@@ -43,6 +43,8 @@ void histogram_register(struct histogram *h); /* idempotent, any thread */
  * Strings are copied. */
 struct metric *metric_get(const char *name, const char *labels,
 			  enum metric_kind kind, const char *help);
+/* Append name="value" to a list of labels, escaped. */
+void metric_label(struct buf *out, const char *name, const char *value);
 static inline void metric_add(struct metric *m, int64_t n)
 {
 	__atomic_fetch_add(&m->value, n, __ATOMIC_RELAXED);
