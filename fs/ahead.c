@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ahead.h"
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "fs/view.h"
+
+#define MAX_UNDER_WAY 8192          /* wants of one mount */
+#define MAX_BATCH 1000              /* wants made by one call */
+#define SMALL_FILE (256 * KiB)      /* siblings above stay away */
+#define MISS_WINDOW (5 * NS_PER_S)
+#define AHEAD_DEADLINE_MS 60000
+
+static METRIC(wanted, "scorpio_fs_readahead_total", METRIC_COUNTER, NULL,
+	      "objects wanted before they were asked for");
+
+struct ahead { /* one want on its way */
+	struct want want;
+	struct ahead_state *state; /* counted */
+	char *path;
+};
+
+struct ahead_state *ahead_state_new(const char *name)
+{
+	struct ahead_state *s = xcalloc(1, sizeof(*s));
+
+	s->refs = 1;
+	s->name = xstrdup(name);
+	return s;
+}
+
+void ahead_state_put(struct ahead_state *s)
+{
+	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	free(s->name);
+	free(s);
+}
+
+static void ahead_done(struct want *w, int result)
+{
+	struct ahead *a = w->ctx;
+
+	(void)result; /* whoever needs it asks again and gets the error */
+	__atomic_fetch_sub(&a->state->under_way, 1, __ATOMIC_RELAXED);
+	ahead_state_put(a->state);
+	free(a->path);
+	free(a);
+}
+
+struct batch {
+	struct mount *m;
+	struct want *wants[MAX_BATCH];
+	size_t n;
+	char *dir_path; /* where the backend needs paths */
+};
+
+static bool batch_add(struct batch *b, enum want_kind kind,
+		      const struct tree_entry *e)
+{
+	struct ahead *a;
+
+	if (b->n == MAX_BATCH ||
+	    __atomic_load_n(&b->m->ahead->under_way, __ATOMIC_RELAXED) >=
+		    MAX_UNDER_WAY)
+		return false;
+	a = xcalloc(1, sizeof(*a));
+	a->state = b->m->ahead;
+	__atomic_fetch_add(&a->state->refs, 1, __ATOMIC_RELAXED);
+	if (b->m->needs_path)
+		a->path = *b->dir_path
+				  ? xasprintf("%s/%.*s", b->dir_path,
+					      (int)e->name_len, e->name)
+				  : xstrndup(e->name, e->name_len);
+	a->want = (struct want){
+		.kind = kind, .prio = WANT_READAHEAD, .id = view_id(e),
+		.path = a->path,
+		.path_len = a->path ? (uint32_t)strlen(a->path) : 0,
+		.entry_kind = e->kind, .done = ahead_done, .ctx = a,
+		.deadline = deadline_in_ms(AHEAD_DEADLINE_MS),
+	};
+	b->wants[b->n++] = &a->want;
+	__atomic_fetch_add(&a->state->under_way, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Go through a directory's entries and want what `choose` picks. */
+static void want_entries(struct mount *m, struct node *dir,
+			 enum want_kind kind,
+			 bool (*choose)(struct mount *m,
+					struct store_reader *r,
+					const struct tree_entry *e))
+{
+	struct batch *b = xcalloc(1, sizeof(*b));
+	struct store_reader r;
+	struct tree_view v;
+	struct tree_entry e;
+
+	b->m = m;
+	b->dir_path = m->needs_path ? view_path(m, dir) : NULL;
+	if ((m->needs_path && !b->dir_path) || store_read_begin(m->store, &r))
+		goto out;
+	if (!view_tree(m, &r, &dir->dir->tree, &v)) {
+		for (uint32_t i = 0; i < v.count; i++) {
+			tree_entry_at(&v, i, &e);
+			if (choose(m, &r, &e) && !batch_add(b, kind, &e))
+				break;
+		}
+	}
+	store_read_end(&r);
+	metric_register(&wanted);
+	metric_add(&wanted, (int64_t)b->n);
+	if (b->n)
+		source_want(m->source, b->wants, b->n);
+out:
+	free(b->dir_path);
+	free(b);
+}
+
+static bool missing_tree(struct mount *m, struct store_reader *r,
+			 const struct tree_entry *e)
+{
+	struct scorpio_id id = view_id(e);
+	struct store_key key = store_key(m->space, &id);
+	struct tree_view v;
+
+	return e->kind == SCORPIO_DIR && store_tree(r, &key, &v) == -ENOENT;
+}
+
+bool ahead_directory_due(struct mount *m, struct node *dir)
+{
+	return dir->dir->tree.len &&
+	       __atomic_load_n(&m->ahead->metadata, __ATOMIC_RELAXED) !=
+		       METADATA_RESIDENT &&
+	       !__atomic_exchange_n(&dir->dir->children_wanted, true,
+				    __ATOMIC_RELAXED);
+}
+
+void ahead_directory(struct mount *m, struct node *dir)
+{
+	want_entries(m, dir, WANT_TREE, missing_tree);
+}
+
+static bool is_blob(const struct tree_entry *e)
+{
+	return e->kind == SCORPIO_FILE || e->kind == SCORPIO_SYMLINK;
+}
+
+static bool missing_small(struct mount *m, struct store_reader *r,
+			  const struct tree_entry *e)
+{
+	struct scorpio_id id = view_id(e);
+	struct store_key key = store_key(m->space, &id);
+	uint64_t size;
+
+	if (!is_blob(e))
+		return false;
+	size = view_size(m, r, e);
+	if (size != SCORPIO_SIZE_UNKNOWN && size > SMALL_FILE)
+		return false;
+	return !store_blob_present(r, &key, 0,
+				   size == SCORPIO_SIZE_UNKNOWN ? 1 : size);
+}
+
+void ahead_siblings(struct mount *m, struct node *file)
+{
+	struct node *parent = file->parent;
+	int64_t now = now_ns(), before;
+
+	if (!parent)
+		return;
+	before = __atomic_exchange_n(&parent->dir->last_miss_ns, now,
+				     __ATOMIC_RELAXED);
+	if (now - before > MISS_WINDOW) {
+		__atomic_store_n(&parent->dir->misses, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	/* the second miss, and then again each time as many more follow */
+	if (__atomic_add_fetch(&parent->dir->misses, 1, __ATOMIC_RELAXED) %
+		    MAX_BATCH == 2)
+		want_entries(m, parent, WANT_BLOB, missing_small);
+}
+
+static bool missing_size(struct mount *m, struct store_reader *r,
+			 const struct tree_entry *e)
+{
+	return is_blob(e) && view_size(m, r, e) == SCORPIO_SIZE_UNKNOWN;
+}
+
+void ahead_sizes(struct mount *m, struct node *dir)
+{
+	want_entries(m, dir, WANT_SIZE, missing_size);
+}
+
+static void metadata_done(void *ctx, int result)
+{
+	struct ahead_state *s = ctx;
+	uint32_t state = !result ? METADATA_RESIDENT
+			 : result == -ENOTSUP ? METADATA_ONDEMAND
+					      : METADATA_FAILED;
+
+	if (result && result != -ENOTSUP && result != -EINTR)
+		log_warn("fs", "%s: metadata comes on demand: %s", s->name,
+			 error_text(result));
+	__atomic_store_n(&s->metadata, state, __ATOMIC_RELAXED);
+	ahead_state_put(s);
+}
+
+void ahead_metadata(struct mount *m)
+{
+	__atomic_store_n(&m->ahead->metadata, METADATA_LOADING,
+			 __ATOMIC_RELAXED);
+	__atomic_fetch_add(&m->ahead->refs, 1, __ATOMIC_RELAXED);
+	source_prefetch(m->source, &m->root, m->subdir,
+			SCORPIO_PREFETCH_TREES | SCORPIO_PREFETCH_SIZES, 0,
+			metadata_done, m->ahead);
+}

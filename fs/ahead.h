@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ahead.h - private to fs/: what to bring before it is asked for. Everything
+ * here is a hint: bounded, at read-ahead priority, and dropped under load.
+ */
+#ifndef FS_AHEAD_H
+#define FS_AHEAD_H
+
+#include "fs/request.h"
+
+/* Shared by a mount and what it has under way, so that a mount can end while
+ * hints still fly. */
+enum metadata_state {
+	METADATA_ONDEMAND,
+	METADATA_LOADING,
+	METADATA_RESIDENT,
+	METADATA_FAILED
+};
+struct ahead_state {
+	uint32_t refs;      /* atomic */
+	uint32_t under_way; /* atomic; wants */
+	uint32_t metadata;  /* atomic; enum metadata_state */
+	char *name;         /* for the log */
+};
+struct ahead_state *ahead_state_new(const char *name);
+void ahead_state_put(struct ahead_state *s); /* NULL is fine */
+
+/* A directory is being walked: bring the trees of its subdirectories in one
+ * batch. _due says, once per directory, whether that is worth it. */
+bool ahead_directory_due(struct mount *m, struct node *dir);
+void ahead_directory(struct mount *m, struct node *dir);
+/* A file's content was missing. The second miss in a directory within a few
+ * seconds brings its other small files in one batch. */
+void ahead_siblings(struct mount *m, struct node *file);
+/* The size of one entry is needed: bring the sizes of the whole directory in
+ * the same batch. */
+void ahead_sizes(struct mount *m, struct node *dir);
+/* Bring the metadata of the whole revision in the background. */
+void ahead_metadata(struct mount *m);
+
+#endif

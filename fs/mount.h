@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mount.h - private to fs/: one mounted workspace, and the fs that holds all.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#define FUSE_USE_VERSION 312
+
+#include "fs/fs.h"
+#include "fs/node.h"
+#include "fs/watch.h"
+
+#include <fuse_lowlevel.h>
+
+struct recording; /* watch.h */
+
+enum mount_state { MOUNT_STARTING, MOUNT_LIVE, MOUNT_ENDING, MOUNT_GONE };
+
+struct mount {
+	/* immutable after mount_new */
+	struct fs *fs;
+	char id[FS_ID_LEN + 1];
+	struct source *source; /* counted */
+	struct store *store;
+	uint16_t space;
+	char *rev_spec, *subdir, *dir, *job;
+	struct scorpio_revision rev;
+	struct scorpio_id root; /* of subdir */
+	int64_t time_ns;        /* mtime of what has none of its own */
+	uint32_t uid, gid;
+	bool read_only, needs_path, made_dir;
+	int64_t created_ns, mount_ns;
+	enum fs_metadata metadata_wish;
+
+	struct node_table *nodes;
+	struct ahead_state *ahead; /* counted; ahead.h */
+	struct fuse_session *session;
+	int fd;
+
+	/* lock: fs.lock */
+	struct mount *next;
+	enum mount_state state;
+	char *failure;
+
+	/* atomic */
+	bool initialised, dead;
+	uint32_t waiting; /* parked requests */
+	uint64_t requests, bytes_read;
+
+	pthread_mutex_t parked_lock;
+	struct request *parked; /* lock: parked_lock */
+	struct recording *recording; /* atomic pointer; see watch.h */
+};
+
+struct source_slot { /* lock: fs.lock */
+	struct source_slot *next;
+	char *url;
+	struct source *source; /* one count held while mounts use it */
+	unsigned users;
+};
+
+struct fs {
+	struct fs_options options;
+	int64_t request_timeout_ns;
+	pthread_mutex_t lock; /* rank 1: mount list */
+	struct mount *mounts;
+	struct source_slot *sources;
+	struct workers *workers;
+	struct watch watch;
+};
+
+/* session.c */
+int session_start(struct mount *m, bool allow_other);
+void session_end(struct mount *m); /* after the kernel let go; frees */
+int workers_start(struct fs *f);
+void workers_stop(struct fs *f);
+/* Serve this mount's fd; take it out again and wait until no worker holds a
+ * request of it. */
+int workers_add(struct fs *f, struct mount *m);
+void workers_remove(struct fs *f, struct mount *m);
+
+/* mount.c: counted access for callers outside FUSE threads. A mount found
+ * stays until mount_release. */
+struct mount *mount_acquire(struct fs *f, const char *id_or_dir);
+/* The mount whose mountpoint holds path; *ret_rel = the rest. */
+struct mount *mount_of_path(struct fs *f, const char *path,
+			    const char **ret_rel);
+void mount_release(struct mount *m);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.h - private to fs/: one FUSE request from its arrival to its reply.
+ *
+ * An operation (dir.c, file.c) tries to answer from the store and returns
+ *	0         it replied
+ *	-EAGAIN   request_need() names the object it misses
+ *	other     the negative errno to reply
+ * On -EAGAIN the request is parked: copied to the heap, its object wanted from
+ * the source, and the operation runs again from the start when that object has
+ * come, on a thread of the source's pool. So no FUSE worker ever waits for a
+ * network, and a thousand waiting readers cost a thousand small structs.
+ */
+#ifndef FS_REQUEST_H
+#define FS_REQUEST_H
+
+#include "fs/mount.h"
+
+enum op {
+	OP_LOOKUP,
+	OP_GETATTR,
+	OP_READLINK,
+	OP_READ,
+	OP_READDIR,
+	OP_READDIRPLUS,
+	OP_GETXATTR,
+	OP_COUNT
+};
+
+struct request {
+	struct mount *mount;
+	fuse_req_t req;
+	enum op op;
+	uint32_t pid;
+	uint64_t ino;
+	uint64_t off;
+	uint32_t size;
+	uint32_t tries;
+	const char *name; /* borrowed from libfuse, or owned once parked */
+	int64_t started;  /* monotonic */
+	int64_t deadline;
+	bool parked;
+	/* what is missing, set by request_need */
+	enum want_kind need_kind;
+	struct scorpio_id need_id;
+	uint64_t need_ino; /* whose path the backend may need */
+	uint8_t need_entry_kind;
+	/* while parked */
+	struct want want;
+	char *path;       /* owned */
+	bool interrupted; /* lock: mount.parked_lock */
+	struct request *next, **prev; /* lock: mount.parked_lock */
+};
+
+/* Note the missing object; returns -EAGAIN. */
+int request_need(struct request *r, enum want_kind kind,
+		 const struct scorpio_id *id, uint64_t ino,
+		 uint8_t entry_kind);
+/* Run a request that just arrived (r lives on the caller's stack). */
+void request_run(struct request *r);
+/* Reply with data and account for it; returns 0. */
+int request_reply_buf(struct request *r, const void *p, size_t n);
+/* Everything parked ends with -EINTR; waits until it did. */
+void request_cancel_all(struct mount *m);
+const char *request_op_name(enum op op);
+/* This thread's buffer of at least n bytes; kept until the thread ends. */
+void *request_scratch(size_t n);
+
+/* the operations */
+int dir_lookup(struct request *r);
+int dir_read(struct request *r);
+int file_getattr(struct request *r);
+int file_read(struct request *r);
+int file_readlink(struct request *r);
+int file_getxattr(struct request *r);
+
+#endif
