@@ -15,7 +15,7 @@
 
 struct recording; /* watch.h */
 
-enum mount_state { MOUNT_STARTING, MOUNT_LIVE, MOUNT_ENDING, MOUNT_GONE };
+enum mount_state { MOUNT_STARTING, MOUNT_LIVE, MOUNT_ENDING };
 
 struct mount {
 	/* immutable after mount_new */
@@ -41,7 +41,7 @@ struct mount {
 	/* lock: fs.lock */
 	struct mount *next;
 	enum mount_state state;
-	char *failure;
+	unsigned users; /* callers outside FUSE that hold it */
 
 	/* atomic */
 	bool initialised, dead;
@@ -64,9 +64,13 @@ struct fs {
 	struct fs_options options;
 	int64_t request_timeout_ns;
 	pthread_mutex_t lock; /* rank 1: mount list */
+	pthread_cond_t changed; /* with lock: users, state */
 	struct mount *mounts;
 	struct source_slot *sources;
 	struct workers *workers;
+	pthread_t reaper;
+	bool reaping;
+	bool stop; /* lock */
 	struct watch watch;
 };
 
@@ -87,5 +91,10 @@ struct mount *mount_acquire(struct fs *f, const char *id_or_dir);
 struct mount *mount_of_path(struct fs *f, const char *path,
 			    const char **ret_rel);
 void mount_release(struct mount *m);
+/* The session of this mount ended; the reaper takes it from here. */
+void mount_ended(struct mount *m);
+
+/* info.c; lock: fs.lock */
+void info_fill(struct mount *m, struct fs_mount_info *i);
 
 #endif

@@ -300,7 +300,7 @@ static void *worker_main(void *arg)
 		if (!serve(m, &buf) &&
 		    !__atomic_exchange_n(&m->dead, true, __ATOMIC_ACQ_REL)) {
 			epoll_ctl(pool->epoll, EPOLL_CTL_DEL, m->fd, NULL);
-			log_info("fs", "%s: unmounted", m->dir);
+			mount_ended(m);
 		}
 	}
 	free(buf.mem);

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mount.c - the life of a mount.
+ *
+ * Up: open (or share) the source, resolve the revision, walk to the subdir,
+ * bring its tree, mount, hand the session to the workers, wait for the
+ * kernel's INIT. Nothing here is proportional to the size of the repository.
+ * Down: the kernel lets go first (or says busy), then the workers, then what
+ * is parked is cancelled, then the memory goes.
+ */
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "fs/ahead.h"
+#include "fs/mountpoint.h"
+#include "fs/request.h"
+#include "fs/view.h"
+
+#include <poll.h>
+#include <sys/random.h>
+
+#define REQUEST_TIMEOUT_MS 60000
+#define INIT_TIMEOUT_MS 10000
+
+static void *reaper_main(void *arg);
+
+int fs_new(const struct fs_options *o, struct fs **ret)
+{
+	struct fs *f = xcalloc(1, sizeof(*f));
+	int rc;
+
+	f->options = *o;
+	f->request_timeout_ns =
+		(o->request_timeout_ms ? o->request_timeout_ms
+				       : REQUEST_TIMEOUT_MS) * NS_PER_MS;
+	pthread_mutex_init(&f->lock, NULL);
+	cond_init(&f->changed);
+	watch_init(&f->watch);
+	rc = workers_start(f);
+	if (!rc) {
+		rc = -pthread_create(&f->reaper, NULL, reaper_main, f);
+		f->reaping = !rc;
+	}
+	if (rc) {
+		fs_free(f);
+		return rc;
+	}
+	*ret = f;
+	return 0;
+}
+
+/* -- sources shared by mounts ------------------------------------------------ */
+
+static int source_take(struct fs *f, const char *url, struct source **ret)
+{
+	struct source_config config;
+	struct source_options o = {
+		.store = f->options.store, .url = url,
+		.fetch_threads = f->options.fetch_threads,
+		.batch_max = f->options.batch_max,
+		.offline = f->options.offline,
+	};
+	struct source_slot *slot;
+	int rc;
+
+	lock_scope(&f->lock);
+	for (slot = f->sources; slot; slot = slot->next) {
+		if (!strcmp(slot->url, url)) {
+			slot->users++;
+			*ret = source_get(slot->source);
+			return 0;
+		}
+	}
+	if (f->options.config) {
+		config = f->options.config(f->options.ctx, url);
+		o.config = &config;
+	}
+	slot = xcalloc(1, sizeof(*slot));
+	rc = source_open(&o, &slot->source);
+	if (rc) {
+		free(slot);
+		return rc;
+	}
+	slot->url = xstrdup(url);
+	slot->users = 1;
+	slot->next = f->sources;
+	f->sources = slot;
+	*ret = source_get(slot->source);
+	return 0;
+}
+
+static void source_release(struct fs *f, struct source *s)
+{
+	struct source_slot **p, *slot = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	for (p = &f->sources; *p && (*p)->source != s;)
+		p = &(*p)->next;
+	if (*p && !--(*p)->users) {
+		slot = *p;
+		*p = slot->next;
+	}
+	pthread_mutex_unlock(&f->lock);
+	source_put(s);
+	if (slot) {
+		source_put(slot->source);
+		free(slot->url);
+		free(slot);
+	}
+}
+
+/* -- up ------------------------------------------------------------------------ */
+
+static void make_id(char out[FS_ID_LEN + 1])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		abort();
+	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(out, FS_ID_LEN + 1,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+		 "%02x%02x%02x%02x%02x%02x",
+		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
+		 b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static void mount_free(struct mount *m)
+{
+	if (!m)
+		return;
+	session_end(m);
+	watch_recording_free(m);
+	node_table_free(m->nodes);
+	ahead_state_put(m->ahead);
+	if (m->source)
+		source_release(m->fs, m->source);
+	pthread_mutex_destroy(&m->parked_lock);
+	free(m->rev_spec);
+	free(m->subdir);
+	free(m->dir);
+	free(m->job);
+	free(m);
+}
+
+/* "a//b/" -> "a/b"; refuses "..". */
+static int clean_subdir(const char *in, char **ret)
+{
+	char *out = xstrdup(in ? in : ""), *p = out;
+	const char *s = out;
+
+	while (*s) {
+		size_t len = strcspn(s, "/");
+
+		if (len == 2 && !strncmp(s, "..", 2)) {
+			free(out);
+			return fail(-EINVAL, "subdir %s leaves the root", in);
+		}
+		if (len && !(len == 1 && *s == '.')) {
+			if (p != out)
+				*p++ = '/';
+			memmove(p, s, len);
+			p += len;
+		}
+		s += len + (s[len] == '/');
+	}
+	*p = '\0';
+	*ret = out;
+	return 0;
+}
+
+static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
+{
+	struct mount *m = xcalloc(1, sizeof(*m));
+
+	m->fs = f;
+	m->fd = -1;
+	make_id(m->id);
+	pthread_mutex_init(&m->parked_lock, NULL);
+	m->store = f->options.store;
+	m->rev_spec = xstrdup(r->rev ? r->rev : "");
+	m->dir = xstrdup(r->dir);
+	m->job = r->job ? xstrdup(r->job) : NULL;
+	m->read_only = true;
+	m->uid = r->uid < 0 ? geteuid() : (uint32_t)r->uid;
+	m->gid = r->gid < 0 ? getegid() : (uint32_t)r->gid;
+	m->metadata_wish = r->metadata;
+	m->created_ns = wall_ns();
+	m->ahead = ahead_state_new(r->dir);
+	return m;
+}
+
+/* Revision, subdir and root tree. */
+static int find_root(struct mount *m, const struct fs_mount_request *r)
+{
+	struct view_found at;
+	struct scorpio_ref ref = { .path = "", .kind = SCORPIO_DIR };
+	struct tree_view v;
+	struct store_reader reader;
+	struct store_key key;
+	cleanup_free char *subdir = NULL;
+	int rc = clean_subdir(r->subdir, &subdir);
+
+	if (rc)
+		return rc;
+	rc = source_resolve(m->source, m->rev_spec, r->deadline, &m->rev);
+	if (rc)
+		return rc;
+	m->time_ns = m->rev.time_ns == SCORPIO_TIME_UNKNOWN ? m->created_ns
+							    : m->rev.time_ns;
+	m->root = m->rev.root;
+	if (m->rev.kind != SCORPIO_DIR)
+		return fail(-ENOTDIR, "%s is a file, not a directory",
+			    m->rev_spec);
+	rc = view_walk(m, subdir, r->deadline, &at);
+	if (rc)
+		return rc;
+	if (at.kind != SCORPIO_DIR)
+		return fail(-ENOTDIR, "subdir %s is not a directory", subdir);
+	m->subdir = steal(&subdir);
+	m->root = at.id;
+	rc = store_read_begin(m->store, &reader);
+	if (rc)
+		return rc;
+	key = store_key(m->space, &m->root);
+	rc = store_tree(&reader, &key, &v);
+	store_read_end(&reader);
+	if (rc != -ENOENT)
+		return rc;
+	ref.id = m->root;
+	ref.path = m->subdir;
+	ref.path_len = (uint32_t)strlen(m->subdir);
+	return source_need(m->source, WANT_TREE, &ref, WANT_DEMAND,
+			   r->deadline);
+}
+
+static int wait_for_init(struct mount *m)
+{
+	int64_t end = deadline_in_ms(INIT_TIMEOUT_MS);
+
+	while (!__atomic_load_n(&m->initialised, __ATOMIC_ACQUIRE)) {
+		if (now_ns() > end || __atomic_load_n(&m->dead,
+						      __ATOMIC_ACQUIRE))
+			return fail(-EIO, "the kernel did not start the mount "
+				    "at %s", m->dir);
+		poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+static bool claim(struct fs *f, struct mount *m)
+{
+	lock_scope(&f->lock);
+	for (struct mount *o = f->mounts; o; o = o->next)
+		if (!strcmp(o->dir, m->dir))
+			return false;
+	m->state = MOUNT_STARTING;
+	m->next = f->mounts;
+	f->mounts = m;
+	return true;
+}
+
+static void unclaim(struct fs *f, struct mount *m)
+{
+	struct mount **p = &f->mounts;
+
+	lock_scope(&f->lock);
+	while (*p && *p != m)
+		p = &(*p)->next;
+	if (*p)
+		*p = m->next;
+	/* nobody finds it any more; wait for those who have */
+	while (m->users)
+		pthread_cond_wait(&f->changed, &f->lock);
+}
+
+/* The kernel has let go, or never had it. */
+static void take_down(struct mount *m)
+{
+	if (m->session)
+		workers_remove(m->fs, m);
+	request_cancel_all(m);
+	session_end(m);
+	if (m->made_dir && rmdir(m->dir))
+		log_debug("fs", "%s: %s", m->dir, strerror(errno));
+}
+
+static int bring_up(struct mount *m, const struct fs_mount_request *r)
+{
+	bool local;
+	int rc = find_root(m, r);
+
+	if (rc)
+		return rc;
+	rc = mountpoint_prepare(m->dir, &m->made_dir);
+	if (rc)
+		return rc;
+	m->nodes = node_table_new(&m->root);
+	rc = session_start(m, r->allow_other < 0 ? !geteuid()
+						 : r->allow_other);
+	if (!rc) {
+		rc = workers_add(m->fs, m);
+		if (!rc)
+			rc = wait_for_init(m);
+		if (rc)
+			mountpoint_detach(m->dir, true);
+	}
+	if (rc) {
+		take_down(m);
+		return rc;
+	}
+	mountpoint_read_ahead(m->dir);
+	local = source_instance_flags(m->source) & SCORPIO_INSTANCE_LOCAL;
+	if (m->metadata_wish == FS_METADATA_FULL ||
+	    (m->metadata_wish == FS_METADATA_AUTO && !local))
+		ahead_metadata(m);
+	return 0;
+}
+
+int fs_mount(struct fs *f, const struct fs_mount_request *r,
+	     struct fs_mount_info *ret)
+{
+	int64_t start = now_ns();
+	struct mount *m;
+	int rc;
+
+	if (!r->read_only)
+		return fail(-ENOTSUP, "writable workspaces are not there yet: "
+			    "mount with --ro");
+	m = mount_new(f, r);
+	rc = source_take(f, r->source, &m->source);
+	if (!rc && !claim(f, m))
+		rc = fail(-EBUSY, "%s is a mount of this daemon already",
+			  m->dir);
+	else if (!rc) {
+		m->space = source_space(m->source);
+		m->needs_path = source_backend(m->source)->flags &
+				SCORPIO_BACKEND_NEEDS_PATH;
+		rc = bring_up(m, r);
+		if (rc)
+			unclaim(f, m);
+	}
+	if (rc) {
+		mount_free(m);
+		return rc;
+	}
+	m->mount_ns = now_ns() - start;
+	pthread_mutex_lock(&f->lock);
+	m->state = MOUNT_LIVE;
+	pthread_cond_broadcast(&f->changed); /* it may be dead already */
+	if (ret)
+		info_fill(m, ret);
+	pthread_mutex_unlock(&f->lock);
+	log_info("fs", "%s: mounted %s at %.12s in %lld ms", m->dir,
+		 source_url(m->source), m->rev.text,
+		 (long long)(m->mount_ns / NS_PER_MS));
+	return 0;
+}
+
+/* -- finding -------------------------------------------------------------------- */
+
+static struct mount *find_locked(struct fs *f, const char *id_or_dir)
+{
+	struct mount *m = f->mounts;
+
+	while (m && strcmp(m->id, id_or_dir) && strcmp(m->dir, id_or_dir))
+		m = m->next;
+	return m;
+}
+
+struct mount *mount_acquire(struct fs *f, const char *id_or_dir)
+{
+	lock_scope(&f->lock);
+	struct mount *m = find_locked(f, id_or_dir);
+
+	if (!m || m->state != MOUNT_LIVE)
+		return NULL;
+	m->users++;
+	return m;
+}
+
+struct mount *mount_of_path(struct fs *f, const char *path,
+			    const char **ret_rel)
+{
+	struct mount *best = NULL;
+	size_t best_len = 0;
+
+	lock_scope(&f->lock);
+	for (struct mount *m = f->mounts; m; m = m->next) {
+		size_t len = strlen(m->dir);
+
+		if (m->state == MOUNT_LIVE && len >= best_len &&
+		    !strncmp(path, m->dir, len) &&
+		    (path[len] == '/' || !path[len])) {
+			best = m;
+			best_len = len;
+		}
+	}
+	if (!best)
+		return NULL;
+	best->users++;
+	*ret_rel = path + best_len + strspn(path + best_len, "/");
+	return best;
+}
+
+void mount_release(struct mount *m)
+{
+	struct fs *f = m->fs;
+
+	lock_scope(&f->lock);
+	m->users--;
+	pthread_cond_broadcast(&f->changed);
+}
+
+/* -- down ------------------------------------------------------------------------ */
+
+/* The mount belongs to the caller alone; the kernel has let go. */
+static void bury(struct fs *f, struct mount *m)
+{
+	request_cancel_all(m);
+	unclaim(f, m);
+	take_down(m);
+	mount_free(m);
+}
+
+/* Clears away mounts that ended from outside (umount, fusermount3 -u). */
+static void *reaper_main(void *arg)
+{
+	struct fs *f = arg;
+	struct mount *m;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->stop) {
+		for (m = f->mounts; m; m = m->next)
+			if (m->state == MOUNT_LIVE &&
+			    __atomic_load_n(&m->dead, __ATOMIC_ACQUIRE))
+				break;
+		if (!m) {
+			pthread_cond_wait(&f->changed, &f->lock);
+			continue;
+		}
+		m->state = MOUNT_ENDING;
+		pthread_mutex_unlock(&f->lock);
+		log_info("fs", "%s: unmounted from outside", m->dir);
+		bury(f, m);
+		pthread_mutex_lock(&f->lock);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+void mount_ended(struct mount *m)
+{
+	struct fs *f = m->fs;
+
+	lock_scope(&f->lock);
+	pthread_cond_broadcast(&f->changed);
+}
+
+static struct mount *begin_end(struct fs *f, const char *id_or_dir)
+{
+	lock_scope(&f->lock);
+	struct mount *m = find_locked(f, id_or_dir);
+
+	if (!m || m->state != MOUNT_LIVE)
+		return NULL;
+	m->state = MOUNT_ENDING;
+	return m;
+}
+
+int fs_unmount(struct fs *f, const char *id_or_dir, bool lazy)
+{
+	struct mount *m = begin_end(f, id_or_dir);
+	int rc = 0;
+
+	if (!m)
+		return fail(-ENOENT, "no mount %s", id_or_dir);
+	/* its session may have ended from outside: then only we are left */
+	if (!__atomic_load_n(&m->dead, __ATOMIC_ACQUIRE)) {
+		if (lazy)
+			request_cancel_all(m);
+		rc = mountpoint_detach(m->dir, lazy);
+	}
+	if (rc) {
+		pthread_mutex_lock(&f->lock);
+		m->state = MOUNT_LIVE;
+		pthread_mutex_unlock(&f->lock);
+		return rc;
+	}
+	bury(f, m);
+	return 0;
+}
+
+void fs_free(struct fs *f)
+{
+	struct mount *m;
+	char id[FS_ID_LEN + 1];
+
+	if (!f)
+		return;
+	for (;;) {
+		pthread_mutex_lock(&f->lock);
+		for (m = f->mounts; m && m->state != MOUNT_LIVE;)
+			m = m->next;
+		if (m)
+			memcpy(id, m->id, sizeof(id));
+		pthread_mutex_unlock(&f->lock);
+		if (!m)
+			break;
+		if (fs_unmount(f, id, false) && fs_unmount(f, id, true))
+			break;
+	}
+	if (f->reaping) {
+		pthread_mutex_lock(&f->lock);
+		f->stop = true;
+		pthread_cond_broadcast(&f->changed);
+		pthread_mutex_unlock(&f->lock);
+		pthread_join(f->reaper, NULL);
+	}
+	workers_stop(f);
+	watch_done(&f->watch);
+	pthread_cond_destroy(&f->changed);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mountpoint.h"
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "core/spawn.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define READ_AHEAD_KIB "1024"
+
+struct mounted {
+	char type[64];
+	char device[32]; /* major:minor */
+};
+
+/* mountinfo writes blanks and the like as \ooo */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+					(s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/* What is mounted on exactly this directory (the last one wins), asked from
+ * the table and not from the mount, which may be dead. */
+static bool lookup(const char *dir, struct mounted *ret)
+{
+	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	cleanup_free char *line = NULL;
+	size_t cap = 0;
+	bool found = false;
+
+	while (f && getline(&line, &cap, f) > 0) {
+		char device[32], *point = NULL, type[64];
+		char *dash = strstr(line, " - ");
+
+		if (dash && sscanf(dash, " - %63s", type) == 1 &&
+		    sscanf(line, "%*d %*d %31s %*s %ms", device, &point) == 2) {
+			unescape(point);
+			if (!strcmp(point, dir)) {
+				found = true;
+				snprintf(ret->type, sizeof(ret->type), "%s",
+					 type);
+				snprintf(ret->device, sizeof(ret->device),
+					 "%s", device);
+			}
+		}
+		free(point);
+	}
+	return found;
+}
+
+static int check_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	if (!d)
+		return fail(-errno, "mountpoint %s: %s", dir, strerror(errno));
+	while (empty && (e = readdir(d)))
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	closedir(d);
+	return empty ? 0
+		     : fail(-ENOTEMPTY, "mountpoint %s is not empty", dir);
+}
+
+/* A daemon that died left its mount: every access says ENOTCONN. */
+static int clear_dead(const char *dir)
+{
+	struct mounted m;
+
+	if (!lookup(dir, &m) || strcmp(m.type, "fuse.scorpio"))
+		return fail(-EBUSY, "mountpoint %s is a dead mount of another "
+			    "program; unmount it first", dir);
+	log_warn("fs", "%s: clearing the mount of a daemon that died", dir);
+	return mountpoint_detach(dir, true);
+}
+
+int mountpoint_prepare(const char *dir, bool *ret_made)
+{
+	struct mounted m;
+	struct stat st;
+	int rc;
+
+	*ret_made = false;
+	if (dir[0] != '/')
+		return fail(-EINVAL, "mountpoint %s is not absolute", dir);
+	if (lstat(dir, &st) && (errno == ENOTCONN || errno == EIO)) {
+		rc = clear_dead(dir);
+		if (rc)
+			return rc;
+	}
+	if (lstat(dir, &st)) {
+		if (errno != ENOENT)
+			return fail(-errno, "mountpoint %s: %s", dir,
+				    strerror(errno));
+		rc = path_make_dirs(dir, 0755);
+		if (rc)
+			return fail_prefix(rc, "mountpoint %s", dir);
+		*ret_made = true;
+		return 0;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return fail(-ENOTDIR, "mountpoint %s is a %s, not a directory",
+			    dir, S_ISLNK(st.st_mode) ? "symbolic link"
+						     : "file");
+	if (lookup(dir, &m))
+		return fail(-EBUSY, "something is mounted at %s already (%s)",
+			    dir, m.type);
+	return check_empty(dir);
+}
+
+static int detach_as_user(const char *dir, bool lazy)
+{
+	const char *argv[] = { "fusermount3", lazy ? "-uz" : "-u", "--", dir,
+			       NULL };
+	struct scorpio_spawn x = { .struct_size = sizeof(x), .argv = argv,
+				   .timeout_ms = 5000 };
+	int rc = spawn_run(&x);
+
+	if (rc)
+		return fail_prefix(rc, "fusermount3");
+	if (x.exit_status)
+		return fail(strstr(x.error, "busy") ? -EBUSY : -EPERM, "%s: %s",
+			    dir, x.error);
+	return 0;
+}
+
+int mountpoint_detach(const char *dir, bool lazy)
+{
+	if (geteuid())
+		return detach_as_user(dir, lazy);
+	if (!umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+		return 0;
+	if (errno == EINVAL || errno == ENOENT)
+		return 0; /* somebody was faster */
+	return fail(-errno, "%s: %s", dir,
+		    errno == EBUSY ? "in use: a program has its working "
+				     "directory or an open file there"
+				   : strerror(errno));
+}
+
+void mountpoint_read_ahead(const char *dir)
+{
+	char path[128];
+	struct mounted m;
+	ssize_t n;
+
+	if (!lookup(dir, &m))
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb",
+		 m.device);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = write(fd, READ_AHEAD_KIB, strlen(READ_AHEAD_KIB));
+	if (n < 0)
+		log_debug("fs", "%s: %s", path, strerror(errno));
+}

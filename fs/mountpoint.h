@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mountpoint.h - private to fs/: directories to mount on, and the kernel's mount
+ * table. */
+#ifndef FS_MOUNTPOINT_H
+#define FS_MOUNTPOINT_H
+
+#include "core/base.h"
+
+/* Make the directory ready: created if missing (*ret_made), must be an empty
+ * directory that nothing is mounted on. A dead mount of ours is cleared away.
+ * -ENOTDIR, -ENOTEMPTY, -EBUSY, -EACCES... with a text. */
+int mountpoint_prepare(const char *dir, bool *ret_made);
+/* Ask the kernel to let go. -EBUSY if in use and not lazy. */
+int mountpoint_detach(const char *dir, bool lazy);
+/* Let sequential readers read 1 MiB ahead, where privileges allow. */
+void mountpoint_read_ahead(const char *dir);
+
+#endif
