@@ -226,7 +226,8 @@ int session_start(struct mount *m, bool allow_other)
 	cleanup_free char *options = xasprintf(
 		"fsname=%s,subtype=scorpio,default_permissions%s%s", name,
 		m->read_only ? ",ro" : "", allow_other ? ",allow_other" : "");
-	char *argv[] = { "scorpio", "-o", options, NULL };
+	char program[] = "scorpio", option[] = "-o";
+	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int flags;
 
