@@ -93,6 +93,7 @@ $(CHECK): $(call obj,tests/contract/main.c) $(LIB)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
+.SECONDARY: # keep the objects
 .SECONDEXPANSION:
 $(OUT)/plugins/%.so: $$(call obj,$$(wildcard plugins/$$*/*.c))
 	@mkdir -p $(@D)
@@ -102,9 +103,9 @@ $(OUT)/unit/%: $(O)/tests/unit/%.o $(call obj,$(SRC.testlib)) $(LIB)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) $(shell pkg-config --libs check) -o $@
-$(OUT)/tools/%: tests/tools/%.c $(O)/.flags
+$(OUT)/tools/%: $(O)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) $(INC) $(LDFLAGS) $< -o $@
+	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 # the fuzz targets as plain programs that replay their corpus: no clang needed
 $(OUT)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(LIB)
