@@ -10,7 +10,7 @@
  * A loaded configuration never changes, so any thread reads it without a lock;
  * returned texts live as long as the configuration. A key that is not in the
  * table is our own mistake (assert): ask by "section.key" or the flat name.
- * A lookup is a binary search over about ninety names: not for hot paths.
+ * A lookup compares about seventy names: not for hot paths.
  */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
@@ -42,8 +42,9 @@ struct config_key {
 	int64_t min, max;   /* CONFIG_INT, _SIZE (bytes), _DURATION (ms) */
 	const char *values; /* CONFIG_ENUM: "auto|true|false" */
 	const char *unit;   /* of a bare number: "bytes", "s", ...; or NULL */
-	const char *env;    /* more environment names, space-separated, asked
-			     * before SCORPIO_<FLAT> and SCORPIO_<SECTION>_<KEY> */
+	const char *env;    /* environment names in order, space-separated; "*"
+			     * stands for SCORPIO_<FLAT> and then
+			     * SCORPIO_<SECTION>_<KEY>; NULL is "*" */
 	unsigned flags;
 	const char *doc;    /* one line */
 };
@@ -72,7 +73,7 @@ struct config_options {
 	 * NULL-ended or NULL. */
 	const char *const *overrides;
 	/* Environment; NULL: the process's own. NULL-ended "K=V". */
-	char *const *env;
+	const char *const *env;
 	bool no_default_files; /* only `files`; for tests and `try` */
 	/* Every problem and every warning, one line each, may be NULL. */
 	struct buf *problems, *warnings;
@@ -93,7 +94,8 @@ const char *config_path(const struct config *c);
 /* NULL if unset and without default. Any type; sizes and durations give the
  * text as written, paths the expanded one. */
 const char *config_string(const struct config *c, const char *key);
-/* CONFIG_INT, CONFIG_SIZE in bytes, CONFIG_DURATION in milliseconds. */
+/* CONFIG_INT, CONFIG_SIZE in bytes, CONFIG_DURATION in milliseconds. -1 if
+ * unset and without default. */
 int64_t config_int(const struct config *c, const char *key);
 bool config_bool(const struct config *c, const char *key);
 /* CONFIG_LIST: the number of items; *ret is NULL-ended. */
@@ -109,8 +111,8 @@ int config_find(const char *key);
 
 /* Where the daemon of this configuration listens: server.socket, else
  * <store_path>/scorpio.sock, else (path too long for a socket address)
- * /tmp/scorpio-<uid>/<hash of store_path>.sock. Borrowed. */
-const char *config_socket(const struct config *c);
+ * /tmp/scorpio-<uid>/<hash of store_path>.sock. Caller frees. */
+char *config_socket(const struct config *c);
 /* The bearer token from server.token or server.token_file; NULL if neither.
  * Caller frees. -errno with a text if the file cannot be read. */
 int config_token(const struct config *c, char **ret);
@@ -133,8 +135,8 @@ void config_source_each(const struct config *c,
 /* What one backend instance sees: its [source.NAME] table (may be NULL), then
  * the section of its backend ("git": key "header" gives git.header, also of
  * sections that are not in the table), then "section.key" of the whole table if
- * the key has a dot. Secrets included. The signature fits host_options.get and
- * source_config.get with ctx = the view. The view borrows from `c`. */
+ * the key has a dot. Defaults and secrets included; NULL if nothing is set.
+ * Fits host_options.get with ctx = the view. The view borrows from `config`. */
 struct config_view {
 	const struct config *config;
 	const struct config_source *source;
