@@ -89,7 +89,7 @@ $(LIB): $(call obj,$(SRC.lib))
 $(BIN): $(call obj,$(SRC.main)) $(LIB)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
-$(CHECK): $(call obj,tests/contract/main.c) $(LIB)
+$(CHECK): $(call obj,$(wildcard tests/contract/*.c)) $(LIB)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 

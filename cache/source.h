@@ -10,6 +10,12 @@
  * server fail fast while its circuit is open; -ENOENT may be final, -EIO and
  * -ETIMEDOUT are never remembered.
  *
+ * Failures: a call that failed as a whole with -EIO, -EAGAIN or -ETIMEDOUT is
+ * repeated with growing pauses while its wants have time left; an object whose
+ * content did not match its id is asked for once more. When a server did not
+ * answer several calls in a row over some seconds, its circuit opens: wants
+ * fail at once with -EIO, and from time to time one is let through to try.
+ *
  * Threads: any. No lock is held while a backend runs or a want's done() is
  * called. A thread that serves FUSE must only use the asynchronous calls.
  */
@@ -22,7 +28,8 @@
 
 struct source;
 
-/* How this source's configuration answers, see scorpio_host.config_string. */
+/* How this source's configuration answers, see scorpio_host.config_string.
+ * Returned texts and ctx must stay valid until the source is closed. */
 struct source_config {
 	const char *(*get)(const struct source_config *c, const char *key);
 	void *ctx;
@@ -33,9 +40,16 @@ struct source_options {
 	const char *url;     /* "git+https://...", "dir+/path", "mem+demo", ... */
 	const char *name;    /* for logs and metrics; NULL = redacted url */
 	const struct source_config *config; /* copied by value; may be NULL */
-	unsigned fetch_threads; /* calls at once; 0 = 4 */
-	unsigned batch_max;     /* 0 = 1000, cut to the instance's */
+	/* Layers above the backend, lowest first, by name; NULL-ended. */
+	const char *const *layers; /* borrowed for the call; may be NULL */
+	/* Calls at once; 0 = 4. One of them is kept for demand wants, so it is
+	 * raised to 2 unless the backend bears only one call at a time. */
+	unsigned fetch_threads;
+	unsigned batch_max; /* 0 = 1000, cut to the instance's */
 	bool offline;
+	/* source_resolve may answer with what it remembers when the server
+	 * cannot be asked. */
+	bool allow_stale;
 };
 
 /* No network traffic. -EINVAL for a URL no backend takes (text lists the
@@ -49,11 +63,16 @@ const struct scorpio_backend *source_backend(const struct source *s);
 uint32_t source_instance_flags(const struct source *s);
 uint16_t source_space(const struct source *s);
 struct store *source_store(const struct source *s);
+/* Offline: wants fail at once with -EIO, calls under way are let finish. A
+ * source whose instance is SCORPIO_INSTANCE_LOCAL needs no network and is not
+ * affected. */
 void source_set_offline(struct source *s, bool offline);
 bool source_offline(const struct source *s);
 
-/* Blocking. Remembers the answer in the store; offline gives the remembered
- * one (or -ENOENT with a text that says so). */
+/* Blocking, at most until the deadline even if the backend hangs. Remembers
+ * the answer in the store; offline gives the remembered one (or -ENOENT with a
+ * text that says so). -EIO at once while the source is known unreachable.
+ * Answers of local instances are not remembered. */
 int source_resolve(struct source *s, const char *spec, int64_t deadline,
 		   struct scorpio_revision *ret);
 
@@ -110,5 +129,15 @@ struct source_stats {
 	bool circuit_open;
 };
 void source_stat(struct source *s, struct source_stats *ret);
+
+/* What was fetched on behalf of which process: the 256 most recent. */
+struct source_account {
+	uint32_t pid;
+	char comm[16]; /* when first seen; "" if it was gone */
+	uint64_t objects, bytes;
+};
+void source_accounts(struct source *s,
+		     void (*fn)(void *ctx, const struct source_account *a),
+		     void *ctx);
 
 #endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builtin.h"
+
+#include <stddef.h>
+
+extern const struct scorpio_backend mem_backend; /* mem/mem.c */
+extern const struct scorpio_backend dir_backend; /* dir/dir.c */
+
+const struct scorpio_backend *const builtin_backends[] = {
+	&mem_backend,
+	&dir_backend,
+	NULL,
+};

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wants come in, reports complete them. Calls are made by flight_run.c. */
+#include "cache/flight.h"
+
+#include "cache/flight_impl.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/id.h"
+
+#define DONE_THREADS 4
+#define TABLE_MIN 256
+
+/* -- the table ------------------------------------------------------------- */
+
+static uint32_t slot_of(const struct flights *f, enum want_kind kind,
+			const struct scorpio_id *id)
+{
+	return hash_xxh3(id->bytes, id->len, kind) & (f->table_size - 1);
+}
+
+struct flight *flight_find(struct flights *f, enum want_kind kind,
+			   const struct scorpio_id *id)
+{
+	struct flight *fl = f->table[slot_of(f, kind, id)];
+
+	while (fl && (fl->kind != kind || !id_equal(&fl->id, id)))
+		fl = fl->table_next;
+	return fl;
+}
+
+static void table_grow(struct flights *f)
+{
+	uint32_t old_size = f->table_size, i, slot;
+	struct flight **old = f->table, *fl, *next;
+
+	f->table_size = old_size * 2;
+	f->table = xcalloc(f->table_size, sizeof(*f->table));
+	for (i = 0; i < old_size; i++) {
+		for (fl = old[i]; fl; fl = next) {
+			next = fl->table_next;
+			slot = slot_of(f, fl->kind, &fl->id);
+			fl->table_next = f->table[slot];
+			f->table[slot] = fl;
+		}
+	}
+	free(old);
+}
+
+static void table_add(struct flights *f, struct flight *fl)
+{
+	uint32_t slot;
+
+	if (f->count >= f->table_size)
+		table_grow(f);
+	slot = slot_of(f, fl->kind, &fl->id);
+	fl->table_next = f->table[slot];
+	f->table[slot] = fl;
+	f->count++;
+}
+
+static void table_remove(struct flights *f, struct flight *fl)
+{
+	struct flight **p = &f->table[slot_of(f, fl->kind, &fl->id)];
+
+	while (*p != fl)
+		p = &(*p)->table_next;
+	*p = fl->table_next;
+	f->count--;
+}
+
+/* -- the queues ------------------------------------------------------------ */
+
+void flight_enqueue(struct flights *f, struct flight *fl)
+{
+	struct queue *q = &f->queues[fl->prio][fl->kind];
+
+	if (!q->head && f->o.gather_ns)
+		q->gather_until = now_ns() + f->o.gather_ns;
+	fl->state = QUEUED;
+	fl->next = NULL;
+	fl->prev = q->tail;
+	if (q->tail)
+		q->tail->next = fl;
+	else
+		q->head = fl;
+	q->tail = fl;
+	q->len++;
+}
+
+void flight_dequeue(struct flights *f, struct flight *fl)
+{
+	struct queue *q = &f->queues[fl->prio][fl->kind];
+	struct flight **head = fl->state == QUEUED ? &q->head : &f->delayed;
+
+	if (fl->next)
+		fl->next->prev = fl->prev;
+	else if (fl->state == QUEUED)
+		q->tail = fl->prev;
+	if (fl->prev)
+		fl->prev->next = fl->next;
+	else
+		*head = fl->next;
+	if (fl->state == QUEUED)
+		q->len--;
+	fl->prev = fl->next = NULL;
+}
+
+/* -- completing ------------------------------------------------------------ */
+
+struct finish { /* wants on their way to done(), all with one result */
+	struct pool_task task;
+	struct flights *owner;
+	struct want *wants;
+	int result;
+	char *text;
+	int64_t waited_ns;
+};
+
+static void run_finish(struct pool_task *t)
+{
+	struct finish *fin = container_of(t, struct finish, task);
+	struct flight_options *o = &fin->owner->o;
+	struct want *w, *next;
+
+	for (w = fin->wants; w; w = next) {
+		next = w->next_;
+		if (o->waited)
+			o->waited(o->ctx, fin->waited_ns, fin->result);
+		if (fin->result)
+			fail(fin->result, "%s", fin->text);
+		w->done(w, fin->result);
+	}
+	free(fin->text);
+	free(fin);
+}
+
+void flight_complete(struct flights *f, struct want *w, int result,
+		     const char *text, int64_t waited_ns)
+{
+	struct finish *fin;
+	struct want *i;
+
+	if (!w)
+		return;
+	for (i = w; i; i = i->next_)
+		i->flight_ = NULL;
+	fin = xcalloc(1, sizeof(*fin));
+	fin->task.run = run_finish;
+	fin->owner = f;
+	fin->wants = w;
+	fin->result = result;
+	fin->text = result ? xstrdup(text ? text : error_text(result)) : NULL;
+	fin->waited_ns = waited_ns;
+	pool_add(f->dones, &fin->task);
+}
+
+void flight_release(struct flight *fl)
+{
+	free(fl->path);
+	free(fl->text);
+	free(fl);
+}
+
+/* Take fl out of everything but its call. */
+static void remove_flight(struct flights *f, struct flight *fl)
+{
+	table_remove(f, fl);
+	if (fl->state == QUEUED || fl->state == DELAYED)
+		flight_dequeue(f, fl);
+	if (fl->call)
+		fl->finished = true;
+	else
+		flight_release(fl);
+}
+
+void flight_finish(struct flights *f, struct flight *fl, int result,
+		   const char *text)
+{
+	struct want *w = fl->wants, *i;
+
+	for (i = w; i; i = i->next_)
+		f->wants--;
+	if (w && fl->call)
+		fl->call->live--;
+	fl->wants = NULL;
+	flight_complete(f, w, result, text, now_ns() - fl->queued_at);
+	remove_flight(f, fl);
+}
+
+void flight_detached(struct flights *f, struct flight *fl)
+{
+	struct call *c = fl->call;
+
+	f->wants--;
+	if (fl->wants)
+		return;
+	if (!c) {
+		if (fl->state != LANDING)
+			remove_flight(f, fl);
+		return;
+	}
+	if (--c->live == 0)
+		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
+}
+
+static void fail_list(struct flights *f, struct flight *fl, int result,
+		      const char *text)
+{
+	struct flight *next;
+
+	for (; fl; fl = next) {
+		next = fl->next;
+		flight_finish(f, fl, result, text);
+	}
+}
+
+void flight_fail_waiting(struct flights *f, int result, const char *text)
+{
+	struct job *j = f->jobs, *next;
+	int prio, kind;
+
+	for (prio = 0; prio < PRIOS; prio++)
+		for (kind = 0; kind < KINDS; kind++)
+			fail_list(f, f->queues[prio][kind].head, result, text);
+	fail_list(f, f->delayed, result, text);
+	f->jobs = NULL;
+	f->jobs_end = &f->jobs;
+	for (; j; j = next) {
+		next = j->next;
+		flight_job_done(f, j, result, text);
+	}
+}
+
+/* -- wants ----------------------------------------------------------------- */
+
+static struct flight *flight_of(struct flights *f, const struct want *w)
+{
+	enum want_kind kind = w->kind;
+	struct flight *fl;
+
+	if (kind == WANT_SIZE && f->o.no_sizes)
+		kind = WANT_BLOB;
+	fl = flight_find(f, kind, &w->id);
+	if (!fl && kind == WANT_SIZE)
+		fl = flight_find(f, WANT_BLOB, &w->id);
+	if (fl)
+		return fl;
+	fl = xcalloc(1, sizeof(*fl));
+	fl->kind = kind;
+	fl->prio = w->prio;
+	fl->id = w->id;
+	fl->pid = w->pid;
+	fl->entry_kind = w->entry_kind;
+	if (w->path)
+		fl->path = xstrndup(w->path, w->path_len);
+	fl->path_len = w->path ? w->path_len : 0;
+	fl->queued_at = now_ns();
+	table_add(f, fl);
+	flight_enqueue(f, fl);
+	return fl;
+}
+
+static void attach(struct flights *f, struct want *w)
+{
+	struct flight *fl = flight_of(f, w);
+
+	if (w->prio < fl->prio && fl->state == QUEUED) {
+		flight_dequeue(f, fl);
+		fl->prio = w->prio;
+		flight_enqueue(f, fl);
+	}
+	fl->prio = MIN(fl->prio, w->prio);
+	if (!fl->wants && fl->call)
+		fl->call->live++;
+	w->next_ = fl->wants;
+	w->flight_ = fl;
+	fl->wants = w;
+	f->wants++;
+	f->expiry = MIN(f->expiry, w->deadline);
+}
+
+void flight_circuit_text(struct flights *f, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "server %s unreachable since %lld s", f->o.name,
+		 (long long)circuit_age_s(&f->circuit, now_ns()));
+}
+
+/* May wants come in? Else the errno, with the text in buf. */
+static int admit(struct flights *f, char *buf, size_t cap)
+{
+	if (f->closing) {
+		snprintf(buf, cap, "%s is being closed", f->o.name);
+		return -EINTR;
+	}
+	if (f->offline) {
+		snprintf(buf, cap, "offline: not in the cache");
+		return -EIO;
+	}
+	if (circuit_ask(&f->circuit, now_ns()) == CIRCUIT_NO) {
+		flight_circuit_text(f, buf, cap);
+		return -EIO;
+	}
+	return 0;
+}
+
+void flight_want(struct flights *f, struct want *const wants[], size_t n)
+{
+	struct want *refused = NULL, *late = NULL;
+	int64_t now = now_ns();
+	char text[256] = "";
+	size_t i;
+	int r;
+
+	lock_scope(&f->lock);
+	r = admit(f, text, sizeof(text));
+	for (i = 0; i < n; i++) {
+		struct want **list = r ? &refused : &late;
+
+		if (!r && wants[i]->deadline > now) {
+			attach(f, wants[i]);
+			continue;
+		}
+		wants[i]->next_ = *list;
+		*list = wants[i];
+	}
+	flight_complete(f, refused, r, text, 0);
+	flight_complete(f, late, -ETIMEDOUT, "the deadline had passed", 0);
+	flight_dispatch(f);
+}
+
+void flight_cancel(struct flights *f, struct want *w)
+{
+	struct flight *fl;
+	struct want **p;
+
+	lock_scope(&f->lock);
+	fl = w->flight_;
+	if (!fl)
+		return; /* on its way to done() */
+	for (p = &fl->wants; *p != w; p = &(*p)->next_)
+		;
+	*p = w->next_;
+	w->next_ = NULL;
+	flight_complete(f, w, -EINTR, "cancelled", now_ns() - fl->queued_at);
+	flight_detached(f, fl);
+}
+
+void flight_size_to_blob(struct flights *f, struct flight *fl)
+{
+	struct flight *blob = flight_find(f, WANT_BLOB, &fl->id);
+	struct want *w, *next;
+
+	if (fl->state == QUEUED || fl->state == DELAYED)
+		flight_dequeue(f, fl);
+	table_remove(f, fl);
+	if (!blob) {
+		fl->kind = WANT_BLOB;
+		table_add(f, fl);
+		flight_enqueue(f, fl);
+		return;
+	}
+	for (w = fl->wants; w; w = next) {
+		next = w->next_;
+		f->wants--;
+		attach(f, w); /* finds the blob: no_sizes is set */
+	}
+	flight_release(fl);
+}
+
+/* -- reports --------------------------------------------------------------- */
+
+void flight_landed(struct flights *f, enum want_kind kind,
+		   const struct scorpio_id *id, int result)
+{
+	const char *text = result ? error_text(result) : NULL;
+	struct flight *fl;
+
+	lock_scope(&f->lock);
+	fl = flight_find(f, kind, id);
+	if (fl)
+		flight_finish(f, fl, result, text);
+	fl = kind == WANT_BLOB && !result ? flight_find(f, WANT_SIZE, id) :
+					    NULL;
+	if (fl)
+		flight_finish(f, fl, 0, NULL);
+}
+
+bool flight_poured(struct flights *f, enum want_kind kind,
+		   const struct scorpio_id *id, uint32_t *ret_pid)
+{
+	struct flight *fl;
+
+	lock_scope(&f->lock);
+	fl = flight_find(f, kind, id);
+	if (!fl)
+		return false;
+	*ret_pid = fl->pid;
+	fl->poured = true;
+	if (fl->call)
+		fl->call->progress = true;
+	if (fl->state == QUEUED || fl->state == DELAYED) {
+		flight_dequeue(f, fl);
+		fl->state = LANDING;
+	}
+	return true;
+}
+
+void flight_failed(struct flights *f, enum want_kind kind,
+		   const struct scorpio_id *id, int error)
+{
+	const char *text = error_text(error);
+	struct flight *fl;
+
+	lock_scope(&f->lock);
+	fl = flight_find(f, kind, id);
+	if (!fl || fl->state != TAKEN || fl->poured)
+		return;
+	fl->call->progress = true;
+	if (error == -EBADMSG || error == -EAGAIN || error == -ENOTSUP) {
+		/* it may be tried again, but not before this call has ended */
+		free(fl->text);
+		fl->text = xstrdup(text);
+		fl->error = error;
+		return;
+	}
+	flight_finish(f, fl, error, text);
+}
+
+/* -- life ------------------------------------------------------------------ */
+
+struct flights *flight_new(const struct flight_options *o)
+{
+	struct flights *f = xcalloc(1, sizeof(*f));
+
+	f->o = *o;
+	f->o.slots = MAX(o->slots, 1u);
+	f->o.batch_max = MAX(o->batch_max, 1u);
+	if (!f->o.retry_ns)
+		f->o.retry_ns = 50 * NS_PER_MS;
+	if (!f->o.max_tries)
+		f->o.max_tries = 6;
+	circuit_init(&f->circuit);
+	if (o->circuit)
+		f->circuit = *o->circuit;
+	f->o.circuit = NULL;
+	pthread_mutex_init(&f->lock, NULL);
+	cond_init(&f->idle);
+	f->table_size = TABLE_MIN;
+	f->table = xcalloc(f->table_size, sizeof(*f->table));
+	f->jobs_end = &f->jobs;
+	f->expiry = DEADLINE_NONE;
+	f->random = (uint64_t)now_ns() | 1;
+	f->calls = pool_new("fetch", f->o.slots);
+	f->dones = pool_new("done", DONE_THREADS);
+	alarm_add(&f->alarm, flight_tick);
+	return f;
+}
+
+/* lock held */
+static void fail_all(struct flights *f, const char *text)
+{
+	struct flight *fl, *next;
+	uint32_t i;
+
+	flight_fail_waiting(f, -EINTR, text);
+	for (i = 0; i < f->table_size; i++) {
+		for (fl = f->table[i]; fl; fl = next) {
+			next = fl->table_next;
+			flight_finish(f, fl, -EINTR, text);
+		}
+	}
+}
+
+bool flight_stop(struct flights *f, int64_t deadline)
+{
+	struct call *c;
+
+	pthread_mutex_lock(&f->lock);
+	f->closing = true;
+	fail_all(f, "the source is being closed");
+	for (c = f->running; c; c = c->next)
+		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
+	while (f->running_n &&
+	       cond_wait_until(&f->idle, &f->lock, deadline) == 0)
+		;
+	if (f->running_n) {
+		pthread_mutex_unlock(&f->lock);
+		return false;
+	}
+	pthread_mutex_unlock(&f->lock);
+	alarm_remove(&f->alarm);
+	return true;
+}
+
+void flight_free(struct flights *f)
+{
+	if (!f)
+		return;
+	assert(f->closing && !f->running_n && !f->count);
+	pool_free(f->calls);
+	pool_free(f->dones);
+	pthread_cond_destroy(&f->idle);
+	pthread_mutex_destroy(&f->lock);
+	free(f->table);
+	free(f);
+}
+
+void flight_set_offline(struct flights *f, bool offline)
+{
+	lock_scope(&f->lock);
+	f->offline = offline;
+	if (offline)
+		flight_fail_waiting(f, -EIO, "offline: not in the cache");
+}
+
+bool flight_offline(struct flights *f)
+{
+	lock_scope(&f->lock);
+	return f->offline;
+}
+
+int flight_enter(struct flights *f)
+{
+	char text[256];
+
+	lock_scope(&f->lock);
+	if (circuit_ask(&f->circuit, now_ns()) != CIRCUIT_NO)
+		return 0;
+	flight_circuit_text(f, text, sizeof(text));
+	return fail(-EIO, "%s", text);
+}
+
+void flight_stat(struct flights *f, struct flight_stats *ret)
+{
+	int64_t now = now_ns(), oldest = now;
+	const struct flight *head;
+	const struct call *c;
+	int i;
+
+	lock_scope(&f->lock);
+	for (i = 0; i < PRIOS * KINDS; i++) {
+		head = f->queues[i / KINDS][i % KINDS].head;
+		if (head)
+			oldest = MIN(oldest, head->queued_at);
+	}
+	for (c = f->running; c; c = c->next)
+		if (c->live)
+			oldest = MIN(oldest, c->oldest);
+	ret->waiting = f->wants;
+	ret->running = f->running_n;
+	ret->oldest_ns = now - oldest;
+	ret->circuit_open = circuit_open(&f->circuit);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flight_impl.h - shared by flight.c (wants and reports) and flight_run.c
+ * (calls, time). Every function here is called with flights.lock held.
+ *
+ * Life of a flight: QUEUED -> TAKEN by a call -> (poured) LANDING -> freed when
+ * its wants are completed; DELAYED between two tries. All but finished ones
+ * are in the table.
+ */
+#ifndef CACHE_FLIGHT_IMPL_H
+#define CACHE_FLIGHT_IMPL_H
+
+#include "cache/alarm.h"
+#include "cache/flight.h"
+#include "core/pool.h"
+
+#define KINDS 3
+#define PRIOS 3
+
+enum flight_state { QUEUED, DELAYED, TAKEN, LANDING };
+
+struct flight { /* one object; all under flights.lock */
+	struct flight *table_next;
+	struct flight *prev, *next; /* in a queue or in `delayed` */
+	struct want *wants;         /* linked by next_ */
+	struct call *call;          /* while TAKEN */
+	char *path;                 /* owned; fixed while TAKEN */
+	char *text;                 /* owned; of `error` */
+	int error;                  /* deferred to the end of the call */
+	struct scorpio_id id;
+	uint32_t path_len, pid;
+	int64_t queued_at, not_before;
+	uint8_t kind, prio, state, entry_kind, tries;
+	bool solo;     /* goes alone: its batch was told -ENOENT */
+	bool bad_once; /* its content was wrong once */
+	bool poured, finished;
+};
+
+struct queue {
+	struct flight *head, *tail;
+	uint32_t len;
+	int64_t gather_until;
+};
+
+struct job {
+	struct job *next;
+	int (*run)(void *ctx, const bool *cancel);
+	void (*done)(void *ctx, int result);
+	void *ctx;
+};
+
+struct call { /* one run() */
+	struct pool_task task;
+	struct flights *owner;
+	struct call *prev, *next;        /* flights.lock: list of running */
+	struct flight **flights;         /* flights.lock */
+	struct scorpio_ref *refs;        /* fixed */
+	uint32_t *pids;                  /* fixed */
+	uint32_t n;                      /* fixed */
+	uint32_t live;                   /* flights.lock: still wanted ones */
+	enum want_kind kind;
+	enum want_prio prio;
+	int64_t deadline, oldest;
+	struct job *job;                 /* owned; instead of flights */
+	bool cancel;                     /* atomic */
+	bool progress, probe;            /* flights.lock */
+};
+
+struct flights {
+	struct flight_options o; /* fixed, but for no_sizes: lock */
+	struct pool *calls, *dones;
+	struct alarm alarm;
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* with lock: a call ended */
+	/* all of the following: lock */
+	struct flight **table;
+	uint32_t table_size, count;
+	struct queue queues[PRIOS][KINDS];
+	struct flight *delayed;
+	struct job *jobs, **jobs_end;
+	struct call *running;
+	uint32_t running_n, running_low, running_prefetch;
+	uint32_t wants;
+	int64_t expiry; /* no want's deadline is earlier */
+	uint64_t random;
+	struct circuit circuit;
+	bool offline, closing;
+};
+
+/* flight.c */
+void flight_enqueue(struct flights *f, struct flight *fl);
+void flight_dequeue(struct flights *f, struct flight *fl);
+/* Complete all wants of fl and take it off the table; it is gone unless a call
+ * still has it. text may be NULL. */
+void flight_finish(struct flights *f, struct flight *fl, int result,
+		   const char *text);
+void flight_release(struct flight *fl);
+/* A want left fl otherwise. Frees fl or cancels its call if it was the last. */
+void flight_detached(struct flights *f, struct flight *fl);
+/* Take wants w (linked by next_) to a pool thread. */
+void flight_complete(struct flights *f, struct want *w, int result,
+		     const char *text, int64_t waited_ns);
+/* Fail everything that is queued or delayed, and the jobs. */
+void flight_fail_waiting(struct flights *f, int result, const char *text);
+/* Sizes are not to be had by themselves: fetch the blob. */
+void flight_size_to_blob(struct flights *f, struct flight *fl);
+struct flight *flight_find(struct flights *f, enum want_kind kind,
+			   const struct scorpio_id *id);
+/* The text of an open circuit. */
+void flight_circuit_text(struct flights *f, char *buf, size_t cap);
+
+/* flight_run.c */
+void flight_dispatch(struct flights *f);
+void flight_tick(struct alarm *a); /* takes the lock */
+void flight_job_done(struct flights *f, struct job *j /* takes */, int result,
+		     const char *text);
+
+#endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When which call is made, and what its end means for its objects. */
+#include "cache/flight_impl.h"
+
+#include "core/clock.h"
+#include "core/error.h"
+
+#define GATHER_ENOUGH 64u /* a batch as large as this does not wait */
+#define RETRY_MAX_NS (5 * NS_PER_S)
+#define EXPIRY_STEP_NS (2 * NS_PER_MS) /* deadlines are kept this exactly */
+
+/* -- starting calls -------------------------------------------------------- */
+
+/* One slot is kept for demand, and one for read-ahead above prefetch. */
+static bool slot_free(const struct flights *f, enum want_prio prio)
+{
+	unsigned slots = f->o.slots;
+
+	if (f->running_n >= slots)
+		return false;
+	if (prio == WANT_DEMAND || slots == 1)
+		return true;
+	if (f->running_low >= slots - 1)
+		return false;
+	return prio == WANT_READAHEAD ||
+	       f->running_prefetch < (slots > 3 ? slots - 2 : 1);
+}
+
+/* The queue of this priority that has waited longest and may go now. */
+static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
+{
+	struct queue *best = NULL, *q;
+	int kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		q = &f->queues[prio][kind];
+		if (!q->head)
+			continue;
+		if (q->gather_until > now &&
+		    q->len < MIN(GATHER_ENOUGH, f->o.batch_max))
+			alarm_set(&f->alarm, q->gather_until);
+		else if (!best || q->head->queued_at < best->head->queued_at)
+			best = q;
+	}
+	return best;
+}
+
+static void count_call(struct flights *f, const struct call *c, int by)
+{
+	f->running_n += by;
+	if (c->prio != WANT_DEMAND)
+		f->running_low += by;
+	if (c->prio == WANT_PREFETCH)
+		f->running_prefetch += by;
+}
+
+static void run_call(struct pool_task *t);
+
+static void start(struct flights *f, struct call *c)
+{
+	c->task.run = run_call;
+	c->owner = f;
+	c->prev = NULL;
+	c->next = f->running;
+	if (c->next)
+		c->next->prev = c;
+	f->running = c;
+	count_call(f, c, 1);
+	if (circuit_ask(&f->circuit, now_ns()) == CIRCUIT_PROBE) {
+		circuit_probing(&f->circuit);
+		c->probe = true;
+	}
+	pool_add(f->calls, &c->task);
+}
+
+static void take_flight(struct flights *f, struct call *c, struct flight *fl)
+{
+	struct scorpio_ref *ref = &c->refs[c->n];
+	struct want *w;
+
+	flight_dequeue(f, fl);
+	fl->state = TAKEN;
+	fl->call = c;
+	ref->id = fl->id;
+	ref->path = fl->path;
+	ref->path_len = fl->path_len;
+	ref->kind = fl->entry_kind;
+	c->pids[c->n] = fl->pid;
+	c->flights[c->n++] = fl;
+	c->live++;
+	c->oldest = MIN(c->oldest, fl->queued_at);
+	for (w = fl->wants; w; w = w->next_)
+		c->deadline = MAX(c->deadline, w->deadline);
+}
+
+static void start_batch(struct flights *f, struct queue *q)
+{
+	uint32_t n = MIN(q->len, f->o.batch_max);
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->flights = xcalloc(n, sizeof(struct flight *));
+	c->refs = xcalloc(n, sizeof(*c->refs));
+	c->pids = xcalloc(n, sizeof(*c->pids));
+	c->kind = q->head->kind;
+	c->prio = q->head->prio;
+	c->oldest = DEADLINE_NONE;
+	if (q->head->solo)
+		n = 1;
+	while (c->n < n && q->head && (!c->n || !q->head->solo))
+		take_flight(f, c, q->head);
+	start(f, c);
+}
+
+static void start_job(struct flights *f)
+{
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->job = f->jobs;
+	c->prio = WANT_PREFETCH;
+	c->deadline = DEADLINE_NONE;
+	f->jobs = c->job->next;
+	if (!f->jobs)
+		f->jobs_end = &f->jobs;
+	start(f, c);
+}
+
+/* Where only one call fits, a lower one gives way to demand. */
+static void preempt(struct flights *f, int64_t now)
+{
+	struct call *c = f->running;
+
+	if (f->o.slots != 1 || !c || c->prio == WANT_DEMAND)
+		return;
+	if (pick(f, WANT_DEMAND, now))
+		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
+}
+
+void flight_dispatch(struct flights *f)
+{
+	enum circuit_answer a;
+	int64_t now = now_ns();
+	struct queue *q;
+	int prio;
+
+	if (f->closing)
+		return;
+	alarm_set(&f->alarm, f->expiry);
+	for (prio = 0; prio < PRIOS; prio++) {
+		while (slot_free(f, prio) && (q = pick(f, prio, now))) {
+			a = circuit_ask(&f->circuit, now);
+			if (a == CIRCUIT_NO)
+				alarm_set(&f->alarm, f->circuit.probe_at);
+			if (a == CIRCUIT_WAIT || a == CIRCUIT_NO)
+				return;
+			start_batch(f, q);
+		}
+	}
+	while (f->jobs && slot_free(f, WANT_PREFETCH))
+		start_job(f);
+	preempt(f, now);
+}
+
+/* -- the end of a call ----------------------------------------------------- */
+
+static uint64_t next_random(struct flights *f)
+{
+	f->random ^= f->random << 13;
+	f->random ^= f->random >> 7;
+	f->random ^= f->random << 17;
+	return f->random;
+}
+
+/* Doubled with each try, a quarter more or less. */
+static int64_t retry_pause(struct flights *f, unsigned tries)
+{
+	int64_t ns = f->o.retry_ns << MIN(tries - 1, 10u);
+
+	ns = MIN(ns, RETRY_MAX_NS);
+	return ns - ns / 4 + (int64_t)(next_random(f) % (uint64_t)(ns / 2 + 1));
+}
+
+static bool has_time(const struct flight *fl, int64_t until)
+{
+	const struct want *w;
+
+	for (w = fl->wants; w; w = w->next_)
+		if (w->deadline > until)
+			return true;
+	return false;
+}
+
+static void delay(struct flights *f, struct flight *fl, int64_t until)
+{
+	fl->state = DELAYED;
+	fl->not_before = until;
+	fl->prev = NULL;
+	fl->next = f->delayed;
+	if (fl->next)
+		fl->next->prev = fl;
+	f->delayed = fl;
+	alarm_set(&f->alarm, until);
+}
+
+static bool transient(int r)
+{
+	return r == -EIO || r == -EAGAIN || r == -ETIMEDOUT || r == -EINTR;
+}
+
+/* r is what the call returned, or what was reported of this object. */
+static void settle(struct flights *f, struct call *c, struct flight *fl, int r,
+		   const char *text)
+{
+	bool cancelled = __atomic_load_n(&c->cancel, __ATOMIC_RELAXED);
+	int64_t now = now_ns(), pause;
+
+	if (cancelled && (!r || r == -EINTR || r == -ETIMEDOUT)) {
+		flight_enqueue(f, fl);
+		return;
+	}
+	if (r == -ENOTSUP && fl->kind == WANT_SIZE) {
+		flight_size_to_blob(f, fl);
+		return;
+	}
+	if (r == -EBADMSG && !fl->bad_once) {
+		fl->bad_once = true;
+		flight_enqueue(f, fl);
+		return;
+	}
+	if (r == -ENOENT && !fl->error && c->n > 1) {
+		/* one of them does not exist: find out which */
+		fl->solo = true;
+		flight_enqueue(f, fl);
+		return;
+	}
+	if (transient(r) && fl->tries + 1u < f->o.max_tries) {
+		pause = retry_pause(f, ++fl->tries);
+		if (has_time(fl, now + pause)) {
+			delay(f, fl, now + pause);
+			return;
+		}
+	}
+	if (!r)
+		r = -EIO;
+	flight_finish(f, fl, r == -EINTR ? -EIO : r, text);
+}
+
+static void settle_flight(struct flights *f, struct call *c, struct flight *fl,
+			  int r, const char *text)
+{
+	char *own = fl->text;
+
+	fl->call = NULL;
+	fl->text = NULL;
+	fl->state = LANDING;
+	if (fl->finished)
+		flight_release(fl);
+	else if (fl->poured)
+		; /* flight_landed will come */
+	else if (!fl->wants)
+		flight_finish(f, fl, 0, NULL);
+	else if (fl->error)
+		settle(f, c, fl, fl->error, own);
+	else
+		settle(f, c, fl, r, text);
+	free(own);
+}
+
+/* What the call's end says about the server. True: the circuit is open. */
+static bool judge(struct flights *f, const struct call *c, int r)
+{
+	bool cancelled = __atomic_load_n(&c->cancel, __ATOMIC_RELAXED);
+
+	if (c->progress) {
+		circuit_ok(&f->circuit);
+		return false;
+	}
+	if (cancelled || r == 1 || r == -EINTR || (c->job && r < 0)) {
+		if (c->probe)
+			circuit_neutral(&f->circuit);
+		return false;
+	}
+	if (r == -EIO || r == -ETIMEDOUT)
+		return circuit_failed(&f->circuit, now_ns());
+	circuit_ok(&f->circuit);
+	return false;
+}
+
+static void unlink_call(struct flights *f, struct call *c)
+{
+	if (c->next)
+		c->next->prev = c->prev;
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		f->running = c->next;
+	count_call(f, c, -1);
+	pthread_cond_broadcast(&f->idle);
+}
+
+/* lock held */
+static void end_call(struct flights *f, struct call *c, int r, const char *text)
+{
+	bool open = judge(f, c, r);
+	char why[1400];
+	size_t len;
+	uint32_t i;
+
+	r = MIN(r, 0);
+	unlink_call(f, c);
+	if (r == -ENOTSUP && c->kind == WANT_SIZE && !c->job)
+		f->o.no_sizes = true;
+	for (i = 0; i < c->n; i++) {
+		if (open && !c->flights[i]->finished)
+			c->flights[i]->tries = f->o.max_tries;
+		settle_flight(f, c, c->flights[i], r, text);
+	}
+	if (c->job)
+		flight_job_done(f, steal(&c->job), r, text);
+	if (open) {
+		flight_circuit_text(f, why, sizeof(why));
+		len = strlen(why);
+		snprintf(why + len, sizeof(why) - len, ": %s", text);
+		flight_fail_waiting(f, -EIO, why);
+	}
+	flight_dispatch(f);
+}
+
+static void run_call(struct pool_task *t)
+{
+	struct call *c = container_of(t, struct call, task);
+	struct flights *f = c->owner;
+	struct flight_batch b = {
+		.kind = c->kind, .prio = c->prio,
+		.refs = c->refs, .pids = c->pids, .n = c->n,
+		.deadline = c->deadline, .cancel = &c->cancel,
+	};
+	char *text = NULL;
+	int r;
+
+	error_clear();
+	r = c->job ? c->job->run(c->job->ctx, &c->cancel) :
+		     f->o.run(f->o.ctx, &b);
+	text = r < 0 ? xstrdup(error_text(r)) :
+		       xasprintf("%s did not send the object", f->o.name);
+	pthread_mutex_lock(&f->lock);
+	end_call(f, c, r, text);
+	free(c->flights);
+	free(c->refs);
+	free(c->pids);
+	free(c);
+	pthread_mutex_unlock(&f->lock);
+	free(text);
+}
+
+/* -- jobs ------------------------------------------------------------------ */
+
+struct job_end {
+	struct pool_task task;
+	struct job *job;
+	int result;
+	char *text;
+};
+
+static void run_job_end(struct pool_task *t)
+{
+	struct job_end *e = container_of(t, struct job_end, task);
+
+	if (e->result)
+		fail(e->result, "%s", e->text);
+	if (e->job->done)
+		e->job->done(e->job->ctx, e->result);
+	free(e->job);
+	free(e->text);
+	free(e);
+}
+
+void flight_job_done(struct flights *f, struct job *j, int result,
+		     const char *text)
+{
+	struct job_end *e = xcalloc(1, sizeof(*e));
+
+	e->task.run = run_job_end;
+	e->job = j;
+	e->result = result;
+	e->text = result ? xstrdup(text) : NULL;
+	pool_add(f->dones, &e->task);
+}
+
+void flight_job(struct flights *f, int (*run)(void *ctx, const bool *cancel),
+		void (*done)(void *ctx, int result), void *ctx)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+	char text[256];
+
+	j->run = run;
+	j->done = done;
+	j->ctx = ctx;
+	lock_scope(&f->lock);
+	if (f->closing || f->offline) {
+		flight_job_done(f, j, f->closing ? -EINTR : -EIO,
+				f->closing ? "closing" : "offline");
+		return;
+	}
+	if (circuit_ask(&f->circuit, now_ns()) != CIRCUIT_GO) {
+		flight_circuit_text(f, text, sizeof(text));
+		flight_job_done(f, j, -EIO, text);
+		return;
+	}
+	*f->jobs_end = j;
+	f->jobs_end = &j->next;
+	flight_dispatch(f);
+}
+
+void flight_leave(struct flights *f, int result)
+{
+	lock_scope(&f->lock);
+	if (result == -EINTR)
+		return;
+	if (result == -EIO || result == -ETIMEDOUT)
+		circuit_failed(&f->circuit, now_ns());
+	else
+		circuit_ok(&f->circuit);
+	flight_dispatch(f);
+}
+
+/* -- time ------------------------------------------------------------------ */
+
+static int64_t expire_flight(struct flights *f, struct flight *fl, int64_t now,
+			     int64_t next)
+{
+	struct want **p = &fl->wants, *w;
+	char text[256];
+
+	while ((w = *p)) {
+		if (w->deadline > now) {
+			next = MIN(next, w->deadline);
+			p = &w->next_;
+			continue;
+		}
+		*p = w->next_;
+		w->next_ = NULL;
+		snprintf(text, sizeof(text), "%s did not answer in time",
+			 f->o.name);
+		flight_complete(f, w, -ETIMEDOUT, text, now - fl->queued_at);
+		if (!fl->wants) {
+			flight_detached(f, fl); /* may be gone now */
+			break;
+		}
+		f->wants--;
+	}
+	return next;
+}
+
+static void expire(struct flights *f, int64_t now)
+{
+	int64_t next = DEADLINE_NONE;
+	struct flight *fl, *after;
+	uint32_t i;
+
+	for (i = 0; i < f->table_size; i++) {
+		for (fl = f->table[i]; fl; fl = after) {
+			after = fl->table_next;
+			next = expire_flight(f, fl, now, next);
+		}
+	}
+	f->expiry = next == DEADLINE_NONE ? next :
+					    MAX(next, now + EXPIRY_STEP_NS);
+}
+
+static void wake_delayed(struct flights *f, int64_t now)
+{
+	struct flight *fl, *next;
+
+	for (fl = f->delayed; fl; fl = next) {
+		next = fl->next;
+		if (fl->not_before > now) {
+			alarm_set(&f->alarm, fl->not_before);
+			continue;
+		}
+		flight_dequeue(f, fl);
+		flight_enqueue(f, fl);
+	}
+}
+
+void flight_tick(struct alarm *a)
+{
+	struct flights *f = container_of(a, struct flights, alarm);
+	int64_t now = now_ns();
+
+	lock_scope(&f->lock);
+	if (f->expiry <= now)
+		expire(f, now);
+	wake_delayed(f, now);
+	flight_dispatch(f);
+}
