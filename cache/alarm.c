@@ -2,8 +2,9 @@
 #include "cache/alarm.h"
 
 #include "core/clock.h"
+#include "core/lock.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INIT(LOCK_LEAF, "alarms");
 static pthread_cond_t changed; /* with lock; the thread's sleep */
 static pthread_cond_t fired;   /* with lock; alarm_remove waits */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -34,9 +35,9 @@ static void fire_one(struct alarm *a)
 {
 	a->at = DEADLINE_NONE;
 	a->firing = true;
-	pthread_mutex_unlock(&lock);
+	lock_drop(&lock);
 	a->fire(a);
-	pthread_mutex_lock(&lock);
+	lock_take(&lock);
 	a->firing = false;
 	pthread_cond_broadcast(&fired);
 }
@@ -46,7 +47,7 @@ static void *serve(void *unused UNUSED)
 	struct alarm *a;
 
 	pthread_setname_np(pthread_self(), "alarm");
-	pthread_mutex_lock(&lock);
+	lock_take(&lock);
 	while (alarms) {
 		a = first();
 		if (a && a->at <= now_ns()) {
@@ -54,16 +55,13 @@ static void *serve(void *unused UNUSED)
 			continue;
 		}
 		sleeps_until = a ? a->at : DEADLINE_NONE;
-		if (a)
-			cond_wait_until(&changed, &lock, a->at);
-		else
-			pthread_cond_wait(&changed, &lock);
+		lock_wait(&changed, &lock, sleeps_until);
 		sleeps_until = 0;
 	}
 	running = false;
 	joinable = true;
 	pthread_cond_broadcast(&fired);
-	pthread_mutex_unlock(&lock);
+	lock_drop(&lock);
 	return NULL;
 }
 
@@ -85,7 +83,7 @@ static void start_thread(void)
 void alarm_add(struct alarm *a, void (*fire)(struct alarm *a))
 {
 	pthread_once(&once, init);
-	lock_scope(&lock);
+	ranked_scope(&lock);
 	a->fire = fire;
 	a->at = DEADLINE_NONE;
 	a->firing = false;
@@ -96,7 +94,7 @@ void alarm_add(struct alarm *a, void (*fire)(struct alarm *a))
 
 void alarm_set(struct alarm *a, int64_t at)
 {
-	lock_scope(&lock);
+	ranked_scope(&lock);
 	if (at >= a->at)
 		return;
 	a->at = at;
@@ -108,9 +106,9 @@ void alarm_remove(struct alarm *a)
 {
 	struct alarm **p;
 
-	lock_scope(&lock);
+	ranked_scope(&lock);
 	while (a->firing)
-		pthread_cond_wait(&fired, &lock);
+		lock_wait(&fired, &lock, DEADLINE_NONE);
 	for (p = &alarms; *p != a; p = &(*p)->next)
 		;
 	*p = a->next;
@@ -119,7 +117,7 @@ void alarm_remove(struct alarm *a)
 	/* the last: end the thread, so that nothing is left at exit */
 	pthread_cond_signal(&changed);
 	while (running && !alarms)
-		pthread_cond_wait(&fired, &lock);
+		lock_wait(&fired, &lock, DEADLINE_NONE);
 	if (!running && joinable) {
 		pthread_join(thread, NULL);
 		joinable = false;

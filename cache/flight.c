@@ -11,6 +11,52 @@
 #define DONE_THREADS 4
 #define TABLE_MIN 256
 
+__thread const struct flights *flight_thread;
+
+/* -- the lock -------------------------------------------------------------- */
+
+void flight_post(struct outbox *o, struct pool_task *t)
+{
+	t->next = NULL;
+	*o->end = t;
+	o->end = &t->next;
+}
+
+void flight_lock(struct flights *f)
+{
+	lock_take(&f->lock);
+}
+
+static struct pool_task *empty(struct outbox *o)
+{
+	struct pool_task *t = o->head;
+
+	o->head = NULL;
+	o->end = &o->head;
+	return t;
+}
+
+static void send(struct pool *p, struct pool_task *t)
+{
+	struct pool_task *next;
+
+	for (; t; t = next) {
+		next = t->next;
+		pool_add(p, t);
+	}
+}
+
+/* A pool that gets no thread runs the task here: not under the lock. */
+void flight_unlock(struct flights *f)
+{
+	struct pool_task *calls = empty(&f->out_calls);
+	struct pool_task *dones = empty(&f->out_dones);
+
+	lock_drop(&f->lock);
+	send(f->dones, dones);
+	send(f->calls, calls);
+}
+
 /* -- the table ------------------------------------------------------------- */
 
 static uint32_t slot_of(const struct flights *f, enum want_kind kind,
@@ -123,6 +169,7 @@ static void run_finish(struct pool_task *t)
 	struct flight_options *o = &fin->owner->o;
 	struct want *w, *next;
 
+	flight_thread = fin->owner;
 	for (w = fin->wants; w; w = next) {
 		next = w->next_;
 		if (o->waited)
@@ -131,6 +178,7 @@ static void run_finish(struct pool_task *t)
 			fail(fin->result, "%s", fin->text);
 		w->done(w, fin->result);
 	}
+	flight_thread = NULL;
 	free(fin->text);
 	free(fin);
 }
@@ -152,7 +200,7 @@ void flight_complete(struct flights *f, struct want *w, int result,
 	fin->result = result;
 	fin->text = result ? xstrdup(text ? text : error_text(result)) : NULL;
 	fin->waited_ns = waited_ns;
-	pool_add(f->dones, &fin->task);
+	flight_post(&f->out_dones, &fin->task);
 }
 
 void flight_release(struct flight *fl)
@@ -312,7 +360,7 @@ void flight_want(struct flights *f, struct want *const wants[], size_t n)
 	size_t i;
 	int r;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	r = admit(f, text, sizeof(text));
 	for (i = 0; i < n; i++) {
 		struct want **list = r ? &refused : &late;
@@ -334,7 +382,7 @@ void flight_cancel(struct flights *f, struct want *w)
 	struct flight *fl;
 	struct want **p;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	fl = w->flight_;
 	if (!fl)
 		return; /* on its way to done() */
@@ -376,7 +424,7 @@ void flight_landed(struct flights *f, enum want_kind kind,
 	const char *text = result ? error_text(result) : NULL;
 	struct flight *fl;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	fl = flight_find(f, kind, id);
 	if (fl)
 		flight_finish(f, fl, result, text);
@@ -391,7 +439,7 @@ bool flight_poured(struct flights *f, enum want_kind kind,
 {
 	struct flight *fl;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	fl = flight_find(f, kind, id);
 	if (!fl)
 		return false;
@@ -412,19 +460,38 @@ void flight_failed(struct flights *f, enum want_kind kind,
 	const char *text = error_text(error);
 	struct flight *fl;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	fl = flight_find(f, kind, id);
 	if (!fl || fl->state != TAKEN || fl->poured)
 		return;
-	fl->call->progress = true;
-	if (error == -EBADMSG || error == -EAGAIN || error == -ENOTSUP) {
+	if (error == -EBADMSG || error == -ENOTSUP || error == -EIO ||
+	    error == -EAGAIN || error == -ETIMEDOUT) {
 		/* it may be tried again, but not before this call has ended */
 		free(fl->text);
 		fl->text = xstrdup(text);
 		fl->error = error;
 		return;
 	}
+	fl->call->progress = true;
 	flight_finish(f, fl, error, text);
+}
+
+void flight_unpoured(struct flights *f, enum want_kind kind,
+		     const struct scorpio_id *id)
+{
+	struct flight *fl;
+
+	flight_scope(f);
+	fl = flight_find(f, kind, id);
+	if (!fl)
+		return;
+	fl->poured = false;
+	if (fl->state != LANDING)
+		return;
+	if (fl->wants)
+		flight_enqueue(f, fl);
+	else
+		remove_flight(f, fl);
 }
 
 /* -- life ------------------------------------------------------------------ */
@@ -444,7 +511,9 @@ struct flights *flight_new(const struct flight_options *o)
 	if (o->circuit)
 		f->circuit = *o->circuit;
 	f->o.circuit = NULL;
-	pthread_mutex_init(&f->lock, NULL);
+	lock_init(&f->lock, LOCK_FLIGHT, "flights");
+	f->out_calls.end = &f->out_calls.head;
+	f->out_dones.end = &f->out_dones.head;
 	cond_init(&f->idle);
 	f->table_size = TABLE_MIN;
 	f->table = xcalloc(f->table_size, sizeof(*f->table));
@@ -476,19 +545,20 @@ bool flight_stop(struct flights *f, int64_t deadline)
 {
 	struct call *c;
 
-	pthread_mutex_lock(&f->lock);
+	flight_lock(f);
 	f->closing = true;
 	fail_all(f, "the source is being closed");
 	for (c = f->running; c; c = c->next)
 		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
-	while (f->running_n &&
-	       cond_wait_until(&f->idle, &f->lock, deadline) == 0)
+	flight_unlock(f); /* sends what was posted */
+	flight_lock(f);
+	while (f->running_n && lock_wait(&f->idle, &f->lock, deadline) == 0)
 		;
 	if (f->running_n) {
-		pthread_mutex_unlock(&f->lock);
+		flight_unlock(f);
 		return false;
 	}
-	pthread_mutex_unlock(&f->lock);
+	flight_unlock(f);
 	alarm_remove(&f->alarm);
 	return true;
 }
@@ -501,14 +571,19 @@ void flight_free(struct flights *f)
 	pool_free(f->calls);
 	pool_free(f->dones);
 	pthread_cond_destroy(&f->idle);
-	pthread_mutex_destroy(&f->lock);
+	lock_done(&f->lock);
 	free(f->table);
 	free(f);
 }
 
+bool flight_own_thread(const struct flights *f)
+{
+	return flight_thread == f;
+}
+
 void flight_set_offline(struct flights *f, bool offline)
 {
-	lock_scope(&f->lock);
+	flight_scope(f);
 	f->offline = offline;
 	if (offline)
 		flight_fail_waiting(f, -EIO, "offline: not in the cache");
@@ -516,7 +591,7 @@ void flight_set_offline(struct flights *f, bool offline)
 
 bool flight_offline(struct flights *f)
 {
-	lock_scope(&f->lock);
+	flight_scope(f);
 	return f->offline;
 }
 
@@ -524,7 +599,7 @@ int flight_enter(struct flights *f)
 {
 	char text[256];
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	if (circuit_ask(&f->circuit, now_ns()) != CIRCUIT_NO)
 		return 0;
 	flight_circuit_text(f, text, sizeof(text));
@@ -538,7 +613,7 @@ void flight_stat(struct flights *f, struct flight_stats *ret)
 	const struct call *c;
 	int i;
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	for (i = 0; i < PRIOS * KINDS; i++) {
 		head = f->queues[i / KINDS][i % KINDS].head;
 		if (head)

@@ -56,6 +56,9 @@ bool flight_stop(struct flights *f, int64_t deadline);
  * are running; not from one of its own threads. NULL is fine. */
 void flight_free(struct flights *f);
 
+/* Is this one of its threads (inside run or a done)? */
+bool flight_own_thread(const struct flights *f);
+
 void flight_want(struct flights *f, struct want *const wants[], size_t n);
 void flight_cancel(struct flights *f, struct want *w);
 /* wants fail at once with -EIO */
@@ -72,8 +75,11 @@ void flight_landed(struct flights *f, enum want_kind kind,
  * wanted; *ret_pid: by whom. */
 bool flight_poured(struct flights *f, enum want_kind kind,
 		   const struct scorpio_id *id, uint32_t *ret_pid);
+/* It was not what it should be after all: flight_failed follows. */
+void flight_unpoured(struct flights *f, enum want_kind kind,
+		     const struct scorpio_id *id);
 /* The object cannot be had, with this thread's error text. -EBADMSG: asked for
- * once more. */
+ * once more; -EIO, -EAGAIN, -ETIMEDOUT: like a failed call. */
 void flight_failed(struct flights *f, enum want_kind kind,
 		   const struct scorpio_id *id, int error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flight_impl.h - shared by flight.c (wants and reports) and flight_run.c
- * (calls, time). Every function here is called with flights.lock held.
+ * (calls, time). Every function here is called with flights.lock held, unless it says otherwise.
  *
  * Life of a flight: QUEUED -> TAKEN by a call -> (poured) LANDING -> freed when
  * its wants are completed; DELAYED between two tries. All but finished ones
@@ -12,6 +12,7 @@
 
 #include "cache/alarm.h"
 #include "cache/flight.h"
+#include "core/lock.h"
 #include "core/pool.h"
 
 #define KINDS 3
@@ -66,13 +67,18 @@ struct call { /* one run() */
 	bool progress, probe;            /* flights.lock */
 };
 
+struct outbox { /* tasks for a pool, handed over after unlocking */
+	struct pool_task *head, **end;
+};
+
 struct flights {
 	struct flight_options o; /* fixed, but for no_sizes: lock */
 	struct pool *calls, *dones;
 	struct alarm alarm;
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t idle; /* with lock: a call ended */
 	/* all of the following: lock */
+	struct outbox out_calls, out_dones;
 	struct flight **table;
 	uint32_t table_size, count;
 	struct queue queues[PRIOS][KINDS];
@@ -88,6 +94,23 @@ struct flights {
 };
 
 /* flight.c */
+extern __thread const struct flights *flight_thread; /* whose thread this is */
+void flight_lock(struct flights *f);
+void flight_unlock(struct flights *f); /* and send what was posted */
+static inline void flight_unlock_(struct flights **f)
+{
+	flight_unlock(*f);
+}
+static inline struct flights *flight_lock_(struct flights *f)
+{
+	flight_lock(f);
+	return f;
+}
+/* Hold the lock until the end of the scope. */
+#define flight_scope(f)                                                        \
+	__attribute__((cleanup(flight_unlock_), unused))                       \
+	struct flights *BASE_CAT(flights_, __LINE__) = flight_lock_(f)
+void flight_post(struct outbox *o, struct pool_task *t);
 void flight_enqueue(struct flights *f, struct flight *fl);
 void flight_dequeue(struct flights *f, struct flight *fl);
 /* Complete all wants of fl and take it off the table; it is gone unless a call

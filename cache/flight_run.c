@@ -70,7 +70,7 @@ static void start(struct flights *f, struct call *c)
 		circuit_probing(&f->circuit);
 		c->probe = true;
 	}
-	pool_add(f->calls, &c->task);
+	flight_post(&f->out_calls, &c->task);
 }
 
 static void take_flight(struct flights *f, struct call *c, struct flight *fl)
@@ -338,17 +338,19 @@ static void run_call(struct pool_task *t)
 	int r;
 
 	error_clear();
+	flight_thread = f;
 	r = c->job ? c->job->run(c->job->ctx, &c->cancel) :
 		     f->o.run(f->o.ctx, &b);
+	flight_thread = NULL;
 	text = r < 0 ? xstrdup(error_text(r)) :
 		       xasprintf("%s did not send the object", f->o.name);
-	pthread_mutex_lock(&f->lock);
+	flight_lock(f);
 	end_call(f, c, r, text);
 	free(c->flights);
 	free(c->refs);
 	free(c->pids);
 	free(c);
-	pthread_mutex_unlock(&f->lock);
+	flight_unlock(f);
 	free(text);
 }
 
@@ -356,6 +358,7 @@ static void run_call(struct pool_task *t)
 
 struct job_end {
 	struct pool_task task;
+	struct flights *owner;
 	struct job *job;
 	int result;
 	char *text;
@@ -367,8 +370,10 @@ static void run_job_end(struct pool_task *t)
 
 	if (e->result)
 		fail(e->result, "%s", e->text);
+	flight_thread = e->owner;
 	if (e->job->done)
 		e->job->done(e->job->ctx, e->result);
+	flight_thread = NULL;
 	free(e->job);
 	free(e->text);
 	free(e);
@@ -380,10 +385,11 @@ void flight_job_done(struct flights *f, struct job *j, int result,
 	struct job_end *e = xcalloc(1, sizeof(*e));
 
 	e->task.run = run_job_end;
+	e->owner = f;
 	e->job = j;
 	e->result = result;
 	e->text = result ? xstrdup(text) : NULL;
-	pool_add(f->dones, &e->task);
+	flight_post(&f->out_dones, &e->task);
 }
 
 void flight_job(struct flights *f, int (*run)(void *ctx, const bool *cancel),
@@ -395,7 +401,7 @@ void flight_job(struct flights *f, int (*run)(void *ctx, const bool *cancel),
 	j->run = run;
 	j->done = done;
 	j->ctx = ctx;
-	lock_scope(&f->lock);
+	flight_scope(f);
 	if (f->closing || f->offline) {
 		flight_job_done(f, j, f->closing ? -EINTR : -EIO,
 				f->closing ? "closing" : "offline");
@@ -413,7 +419,7 @@ void flight_job(struct flights *f, int (*run)(void *ctx, const bool *cancel),
 
 void flight_leave(struct flights *f, int result)
 {
-	lock_scope(&f->lock);
+	flight_scope(f);
 	if (result == -EINTR)
 		return;
 	if (result == -EIO || result == -ETIMEDOUT)
@@ -487,7 +493,7 @@ void flight_tick(struct alarm *a)
 	struct flights *f = container_of(a, struct flights, alarm);
 	int64_t now = now_ns();
 
-	lock_scope(&f->lock);
+	flight_scope(f);
 	if (f->expiry <= now)
 		expire(f, now);
 	wake_delayed(f, now);

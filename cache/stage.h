@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stage.h - a stack of opened backends: a source with layers above it. Calls
+ * go to the top; what a layer does not offer goes to the one below; each
+ * backend gets only as many calls at once as it bears.
+ *
+ * Opening and closing: one thread. Calls: any thread, with a call context
+ * (core/call.h) whose deadline also limits the wait for a turn.
+ */
+#ifndef CACHE_STAGE_H
+#define CACHE_STAGE_H
+
+#include "core/base.h"
+
+#include <scorpio/backend.h>
+
+struct stage;
+
+struct stage_options {
+	const char *name; /* of the source, for logs and metrics */
+	const char *url;
+	const char *const *layers; /* lowest first, NULL-ended; may be NULL */
+	const char *scratch;       /* parent of scratch directories, or NULL */
+	const char *(*get)(void *ctx, const char *key); /* configuration */
+	void *ctx;
+};
+
+/* -EINVAL for a URL or layer nobody offers, or what open() returned. */
+int stage_open(const struct stage_options *o, struct stage **ret);
+void stage_close(struct stage *s); /* no call is in progress; NULL is fine */
+
+/* Of the top of the stack; borrowed. */
+const struct scorpio_backend *stage_ops(const struct stage *s);
+const struct scorpio_instance *stage_info(const struct stage *s);
+/* How many calls the stack bears at once: 1, or many (UINT32_MAX). */
+unsigned stage_calls(const struct stage *s);
+bool stage_has_sizes(const struct stage *s);
+
+/* The calls of backend.h; `self` = a struct stage. -ENOTSUP where nobody in
+ * the stack offers it. */
+extern const struct scorpio_backend stage_calls_table;
+
+#endif
