@@ -4,12 +4,14 @@
 
 #include <stddef.h>
 
-extern const struct scorpio_backend mem_backend; /* mem/mem.c */
-extern const struct scorpio_backend dir_backend; /* dir/dir.c */
+extern const struct scorpio_backend scorpio_mem_backend; /* mem/mem.c */
+extern const struct scorpio_backend scorpio_dir_backend; /* dir/dir.c */
+extern const struct scorpio_backend scorpio_git_backend; /* git/git.c */
 
 extern const struct scorpio_backend *const builtin_backends[];
 const struct scorpio_backend *const builtin_backends[] = {
-	&mem_backend,
-	&dir_backend,
+	&scorpio_mem_backend,
+	&scorpio_dir_backend,
+	&scorpio_git_backend,
 	NULL,
 };

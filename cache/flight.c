@@ -5,11 +5,9 @@
 #include "cache/flight_impl.h"
 #include "core/clock.h"
 #include "core/error.h"
-#include "core/hash.h"
-#include "core/id.h"
 
 #define DONE_THREADS 4
-#define TABLE_MIN 256
+#define TABLE_MIN    256
 
 __thread const struct flights *flight_thread;
 
@@ -55,101 +53,6 @@ void flight_unlock(struct flights *f)
 	lock_drop(&f->lock);
 	send(f->dones, dones);
 	send(f->calls, calls);
-}
-
-/* -- the table ------------------------------------------------------------- */
-
-static uint32_t slot_of(const struct flights *f, enum want_kind kind,
-			const struct scorpio_id *id)
-{
-	return hash_xxh3(id->bytes, id->len, kind) & (f->table_size - 1);
-}
-
-struct flight *flight_find(struct flights *f, enum want_kind kind,
-			   const struct scorpio_id *id)
-{
-	struct flight *fl = f->table[slot_of(f, kind, id)];
-
-	while (fl && (fl->kind != kind || !id_equal(&fl->id, id)))
-		fl = fl->table_next;
-	return fl;
-}
-
-static void table_grow(struct flights *f)
-{
-	uint32_t old_size = f->table_size, i, slot;
-	struct flight **old = f->table, *fl, *next;
-
-	f->table_size = old_size * 2;
-	f->table = xcalloc(f->table_size, sizeof(*f->table));
-	for (i = 0; i < old_size; i++) {
-		for (fl = old[i]; fl; fl = next) {
-			next = fl->table_next;
-			slot = slot_of(f, fl->kind, &fl->id);
-			fl->table_next = f->table[slot];
-			f->table[slot] = fl;
-		}
-	}
-	free(old);
-}
-
-static void table_add(struct flights *f, struct flight *fl)
-{
-	uint32_t slot;
-
-	if (f->count >= f->table_size)
-		table_grow(f);
-	slot = slot_of(f, fl->kind, &fl->id);
-	fl->table_next = f->table[slot];
-	f->table[slot] = fl;
-	f->count++;
-}
-
-static void table_remove(struct flights *f, struct flight *fl)
-{
-	struct flight **p = &f->table[slot_of(f, fl->kind, &fl->id)];
-
-	while (*p != fl)
-		p = &(*p)->table_next;
-	*p = fl->table_next;
-	f->count--;
-}
-
-/* -- the queues ------------------------------------------------------------ */
-
-void flight_enqueue(struct flights *f, struct flight *fl)
-{
-	struct queue *q = &f->queues[fl->prio][fl->kind];
-
-	if (!q->head && f->o.gather_ns)
-		q->gather_until = now_ns() + f->o.gather_ns;
-	fl->state = QUEUED;
-	fl->next = NULL;
-	fl->prev = q->tail;
-	if (q->tail)
-		q->tail->next = fl;
-	else
-		q->head = fl;
-	q->tail = fl;
-	q->len++;
-}
-
-void flight_dequeue(struct flights *f, struct flight *fl)
-{
-	struct queue *q = &f->queues[fl->prio][fl->kind];
-	struct flight **head = fl->state == QUEUED ? &q->head : &f->delayed;
-
-	if (fl->next)
-		fl->next->prev = fl->prev;
-	else if (fl->state == QUEUED)
-		q->tail = fl->prev;
-	if (fl->prev)
-		fl->prev->next = fl->next;
-	else
-		*head = fl->next;
-	if (fl->state == QUEUED)
-		q->len--;
-	fl->prev = fl->next = NULL;
 }
 
 /* -- completing ------------------------------------------------------------ */
@@ -213,7 +116,7 @@ void flight_release(struct flight *fl)
 /* Take fl out of everything but its call. */
 static void remove_flight(struct flights *f, struct flight *fl)
 {
-	table_remove(f, fl);
+	flight_table_remove(f, fl);
 	if (fl->state == QUEUED || fl->state == DELAYED)
 		flight_dequeue(f, fl);
 	if (fl->call)
@@ -304,7 +207,7 @@ static struct flight *flight_of(struct flights *f, const struct want *w)
 		fl->path = xstrndup(w->path, w->path_len);
 	fl->path_len = w->path ? w->path_len : 0;
 	fl->queued_at = now_ns();
-	table_add(f, fl);
+	flight_table_add(f, fl);
 	flight_enqueue(f, fl);
 	return fl;
 }
@@ -401,10 +304,10 @@ void flight_size_to_blob(struct flights *f, struct flight *fl)
 
 	if (fl->state == QUEUED || fl->state == DELAYED)
 		flight_dequeue(f, fl);
-	table_remove(f, fl);
+	flight_table_remove(f, fl);
 	if (!blob) {
 		fl->kind = WANT_BLOB;
-		table_add(f, fl);
+		flight_table_add(f, fl);
 		flight_enqueue(f, fl);
 		return;
 	}
@@ -428,8 +331,8 @@ void flight_landed(struct flights *f, enum want_kind kind,
 	fl = flight_find(f, kind, id);
 	if (fl)
 		flight_finish(f, fl, result, text);
-	fl = kind == WANT_BLOB && !result ? flight_find(f, WANT_SIZE, id) :
-					    NULL;
+	fl = kind == WANT_BLOB && !result ? flight_find(f, WANT_SIZE, id)
+					  : NULL;
 	if (fl)
 		flight_finish(f, fl, 0, NULL);
 }

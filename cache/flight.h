@@ -37,14 +37,15 @@ struct flight_options {
 			    * company; 0 = not at all */
 	bool no_sizes;     /* sizes are learned by fetching */
 	/* Perform one call. 0 or a negative errno for what was not reported;
-	 * -ENOTSUP for sizes turns no_sizes on; 1 = the server was not asked. */
+	 * -ENOTSUP for sizes turns no_sizes on; 1 = the server was not asked.
+	 */
 	int (*run)(void *ctx, const struct flight_batch *b);
 	/* Optional: a want was completed after so long. */
 	void (*waited)(void *ctx, int64_t ns, int result);
 	void *ctx;
 	/* for tests: other than the usual; 0 = usual */
-	int64_t retry_ns;  /* first pause; 50 ms */
-	unsigned max_tries; /* 6 */
+	int64_t retry_ns;              /* first pause; 50 ms */
+	unsigned max_tries;            /* 6 */
 	const struct circuit *circuit; /* settings copied */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flight_impl.h - shared by flight.c (wants and reports) and flight_run.c
- * (calls, time). Every function here is called with flights.lock held, unless it says otherwise.
+ * (calls, time). Every function here is called with flights.lock held, unless
+ * it says otherwise.
  *
  * Life of a flight: QUEUED -> TAKEN by a call -> (poured) LANDING -> freed when
  * its wants are completed; DELAYED between two tries. All but finished ones
@@ -53,18 +54,18 @@ struct job {
 struct call { /* one run() */
 	struct pool_task task;
 	struct flights *owner;
-	struct call *prev, *next;        /* flights.lock: list of running */
-	struct flight **flights;         /* flights.lock */
-	struct scorpio_ref *refs;        /* fixed */
-	uint32_t *pids;                  /* fixed */
-	uint32_t n;                      /* fixed */
-	uint32_t live;                   /* flights.lock: still wanted ones */
+	struct call *prev, *next; /* flights.lock: list of running */
+	struct flight **flights;  /* flights.lock */
+	struct scorpio_ref *refs; /* fixed */
+	uint32_t *pids;           /* fixed */
+	uint32_t n;               /* fixed */
+	uint32_t live;            /* flights.lock: still wanted ones */
 	enum want_kind kind;
 	enum want_prio prio;
 	int64_t deadline, oldest;
-	struct job *job;                 /* owned; instead of flights */
-	bool cancel;                     /* atomic */
-	bool progress, probe;            /* flights.lock */
+	struct job *job;      /* owned; instead of flights */
+	bool cancel;          /* atomic */
+	bool progress, probe; /* flights.lock */
 };
 
 struct outbox { /* tasks for a pool, handed over after unlocking */
@@ -107,12 +108,10 @@ static inline struct flights *flight_lock_(struct flights *f)
 	return f;
 }
 /* Hold the lock until the end of the scope. */
-#define flight_scope(f)                                                        \
-	__attribute__((cleanup(flight_unlock_), unused))                       \
-	struct flights *BASE_CAT(flights_, __LINE__) = flight_lock_(f)
+#define flight_scope(f)                                                   \
+	__attribute__((cleanup(flight_unlock_), unused)) struct flights * \
+	BASE_CAT(flights_, __LINE__) = flight_lock_(f)
 void flight_post(struct outbox *o, struct pool_task *t);
-void flight_enqueue(struct flights *f, struct flight *fl);
-void flight_dequeue(struct flights *f, struct flight *fl);
 /* Complete all wants of fl and take it off the table; it is gone unless a call
  * still has it. text may be NULL. */
 void flight_finish(struct flights *f, struct flight *fl, int result,
@@ -127,10 +126,16 @@ void flight_complete(struct flights *f, struct want *w, int result,
 void flight_fail_waiting(struct flights *f, int result, const char *text);
 /* Sizes are not to be had by themselves: fetch the blob. */
 void flight_size_to_blob(struct flights *f, struct flight *fl);
-struct flight *flight_find(struct flights *f, enum want_kind kind,
-			   const struct scorpio_id *id);
 /* The text of an open circuit. */
 void flight_circuit_text(struct flights *f, char *buf, size_t cap);
+
+/* flight_table.c */
+struct flight *flight_find(struct flights *f, enum want_kind kind,
+			   const struct scorpio_id *id);
+void flight_table_add(struct flights *f, struct flight *fl);
+void flight_table_remove(struct flights *f, struct flight *fl);
+void flight_enqueue(struct flights *f, struct flight *fl);
+void flight_dequeue(struct flights *f, struct flight *fl); /* or delayed */
 
 /* flight_run.c */
 void flight_dispatch(struct flights *f);

@@ -5,8 +5,8 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define GATHER_ENOUGH 64u /* a batch as large as this does not wait */
-#define RETRY_MAX_NS (5 * NS_PER_S)
+#define GATHER_ENOUGH  64u /* a batch as large as this does not wait */
+#define RETRY_MAX_NS   (5 * NS_PER_S)
 #define EXPIRY_STEP_NS (2 * NS_PER_MS) /* deadlines are kept this exactly */
 
 /* -- starting calls -------------------------------------------------------- */
@@ -330,20 +330,24 @@ static void run_call(struct pool_task *t)
 	struct call *c = container_of(t, struct call, task);
 	struct flights *f = c->owner;
 	struct flight_batch b = {
-		.kind = c->kind, .prio = c->prio,
-		.refs = c->refs, .pids = c->pids, .n = c->n,
-		.deadline = c->deadline, .cancel = &c->cancel,
+		.kind = c->kind,
+		.prio = c->prio,
+		.refs = c->refs,
+		.pids = c->pids,
+		.n = c->n,
+		.deadline = c->deadline,
+		.cancel = &c->cancel,
 	};
 	char *text = NULL;
 	int r;
 
 	error_clear();
 	flight_thread = f;
-	r = c->job ? c->job->run(c->job->ctx, &c->cancel) :
-		     f->o.run(f->o.ctx, &b);
+	r = c->job ? c->job->run(c->job->ctx, &c->cancel)
+		   : f->o.run(f->o.ctx, &b);
 	flight_thread = NULL;
-	text = r < 0 ? xstrdup(error_text(r)) :
-		       xasprintf("%s did not send the object", f->o.name);
+	text = r < 0 ? xstrdup(error_text(r))
+		     : xasprintf("%s did not send the object", f->o.name);
 	flight_lock(f);
 	end_call(f, c, r, text);
 	free(c->flights);
@@ -469,8 +473,8 @@ static void expire(struct flights *f, int64_t now)
 			next = expire_flight(f, fl, now, next);
 		}
 	}
-	f->expiry = next == DEADLINE_NONE ? next :
-					    MAX(next, now + EXPIRY_STEP_NS);
+	f->expiry =
+		next == DEADLINE_NONE ? next : MAX(next, now + EXPIRY_STEP_NS);
 }
 
 static void wake_delayed(struct flights *f, int64_t now)

@@ -141,9 +141,8 @@ static int begin(struct pour *p, const struct scorpio_id *id, int what)
 	p->id = *id;
 	p->open = what;
 	p->dropped = false;
-	p->present = pour_present(p->source,
-				  what == POUR_TREE ? WANT_TREE : WANT_BLOB,
-				  id);
+	p->present = pour_present(
+		p->source, what == POUR_TREE ? WANT_TREE : WANT_BLOB, id);
 	return 0;
 }
 
@@ -252,9 +251,10 @@ static int pour_blob_data(void *ctx, const void *data, uint64_t n)
 	if (r || p->dropped)
 		return r;
 	if (n > p->size - p->got || p->got + n < p->got) {
-		drop(p, fail(-EBADMSG, "%s: sent more than the %llu bytes it "
-			     "announced", p->source->name,
-			     (unsigned long long)p->size));
+		drop(p, fail(-EBADMSG,
+			     "%s: sent more than the %llu bytes it "
+			     "announced",
+			     p->source->name, (unsigned long long)p->size));
 		return 0;
 	}
 	p->got += n;
@@ -329,8 +329,8 @@ static int pour_size(void *ctx, const struct scorpio_id *id, uint64_t size)
 	struct store_key k;
 	int r = enter(p);
 
-	if (!r && (!id || !id->len || id->len > SCORPIO_ID_MAX ||
-		   size > INT64_MAX))
+	if (!r &&
+	    (!id || !id->len || id->len > SCORPIO_ID_MAX || size > INT64_MAX))
 		r = broken(p, "not a size, or not an id");
 	if (!r)
 		r = call_check();
@@ -411,8 +411,7 @@ int pour_done(struct pour *p, int r)
 		broken(p, "a call ended in the middle of an object");
 	close_object(p);
 	if (p->sizes.len) {
-		cleanup_free char *text = r < 0 ? xstrdup(error_text(r)) :
-						  NULL;
+		cleanup_free char *text = r < 0 ? xstrdup(error_text(r)) : NULL;
 		land_sizes(p);
 		if (text)
 			fail(r, "%s", text);

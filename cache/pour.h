@@ -17,18 +17,18 @@ struct pour {
 	struct scorpio_sink sink; /* hand this to the backend */
 	struct source *source;
 	pthread_t owner;
-	int kind;            /* enum want_kind of what was asked for; -1: any */
+	int kind; /* enum want_kind of what was asked for; -1: any */
 	enum { POUR_NONE, POUR_TREE, POUR_BLOB } open;
-	bool present;        /* the open object is in the store already */
-	bool dropped;        /* it failed; what still comes of it is ignored */
+	bool present; /* the open object is in the store already */
+	bool dropped; /* it failed; what still comes of it is ignored */
 	struct scorpio_id id;
 	struct tree_builder *tree;
 	struct blob_writer *blob;
-	uint64_t size, got;  /* of the open blob */
-	int broken;          /* the backend broke the protocol */
+	uint64_t size, got; /* of the open blob */
+	int broken;         /* the backend broke the protocol */
 	char *why;
-	bool alien;          /* atomic: another thread called the sink */
-	struct buf sizes;    /* struct scorpio_id[]: sizes just stored */
+	bool alien;       /* atomic: another thread called the sink */
+	struct buf sizes; /* struct scorpio_id[]: sizes just stored */
 };
 
 void pour_init(struct pour *p, struct source *s, int kind);

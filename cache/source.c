@@ -9,11 +9,11 @@
 #include "core/log.h"
 
 #define FETCH_THREADS 4u
-#define BATCH_MAX 1000u
-#define GATHER_NS (1 * NS_PER_MS)
-#define AUX_THREADS 4
-#define CLOSE_MS 10000
-#define PREFETCH_MS (3600 * 1000ll)
+#define BATCH_MAX     1000u
+#define GATHER_NS     (1 * NS_PER_MS)
+#define AUX_THREADS   4
+#define CLOSE_MS      10000
+#define PREFETCH_MS   (3600 * 1000ll)
 
 static const char *const call_names[] = { "list", "fetch", "sizes" };
 
@@ -155,9 +155,9 @@ struct need {
 	struct want want;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	bool done;   /* lock */
-	int result;  /* lock */
-	char *text;  /* lock */
+	bool done;  /* lock */
+	int result; /* lock */
+	char *text; /* lock */
 };
 
 static void need_done(struct want *w, int result)
@@ -240,8 +240,12 @@ static int open_stage(struct source *s, const struct source_options *o)
 	cleanup_free char *scratch =
 		xasprintf("%s/scratch", store_path(o->store));
 	struct stage_options so = {
-		.name = s->name, .url = s->url, .layers = o->layers,
-		.scratch = scratch, .get = get_config, .ctx = s,
+		.name = s->name,
+		.url = s->url,
+		.layers = o->layers,
+		.scratch = scratch,
+		.get = get_config,
+		.ctx = s,
 	};
 	const struct scorpio_backend *ops;
 	int r;
@@ -250,8 +254,8 @@ static int open_stage(struct source *s, const struct source_options *o)
 	if (r)
 		return r;
 	ops = stage_ops(s->stage);
-	s->id_kind = ops->flags & SCORPIO_BACKEND_VERIFIES ?
-			     SCORPIO_ID_OPAQUE : ops->id_kind;
+	s->id_kind = ops->flags & SCORPIO_BACKEND_VERIFIES ? SCORPIO_ID_OPAQUE
+							   : ops->id_kind;
 	s->local = stage_info(s->stage)->flags & SCORPIO_INSTANCE_LOCAL;
 	return store_space(s->store, stage_info(s->stage)->id_space, &s->space);
 }
@@ -357,8 +361,10 @@ static void *teardown(void *arg)
 		source_free(s);
 		return NULL;
 	}
-	log_error("source", "%s: backend %s does not return from a call; it is "
-		  "left behind", s->name, stage_ops(s->stage)->name);
+	log_error("source",
+		  "%s: backend %s does not return from a call; it is "
+		  "left behind",
+		  s->name, stage_ops(s->stage)->name);
 	return NULL;
 }
 

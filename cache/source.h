@@ -37,8 +37,8 @@ struct source_config {
 
 struct source_options {
 	struct store *store;
-	const char *url;     /* "git+https://...", "dir+/path", "mem+demo", ... */
-	const char *name;    /* for logs and metrics; NULL = redacted url */
+	const char *url;  /* "git+https://...", "dir+/path", "mem+demo", ... */
+	const char *name; /* for logs and metrics; NULL = redacted url */
 	const struct source_config *config; /* copied by value; may be NULL */
 	/* Layers above the backend, lowest first, by name; NULL-ended. */
 	const char *const *layers; /* borrowed for the call; may be NULL */
@@ -121,7 +121,7 @@ int64_t source_xattr(struct source *s, const struct scorpio_ref *ref,
 		     const char *name, void *buf, size_t cap);
 
 struct source_stats {
-	uint64_t requests;      /* backend calls */
+	uint64_t requests;       /* backend calls */
 	uint64_t objects, bytes; /* poured in, plain bytes */
 	uint64_t failed;
 	uint32_t waiting, running;

@@ -13,7 +13,7 @@
 #include "core/log.h"
 
 #define VALUE_MAGIC 0x31766572u /* "rev1" */
-#define XATTR_MAX (64 * KiB)
+#define XATTR_MAX   (64 * KiB)
 
 struct ask { /* owned by both sides; the last one frees */
 	struct pool_task task;
@@ -23,8 +23,8 @@ struct ask { /* owned by both sides; the last one frees */
 	bool done, left; /* lock: answered; nobody waits any more */
 	bool cancel;     /* atomic */
 	int64_t deadline;
-	int64_t result;  /* lock */
-	char *text;      /* lock */
+	int64_t result; /* lock */
+	char *text;     /* lock */
 	/* the question, copied, and the answer */
 	char *spec; /* resolve; else xattr: */
 	struct scorpio_revision revision;
@@ -258,8 +258,10 @@ int source_resolve(struct source *s, const char *spec, int64_t deadline,
 	if (flight_offline(s->flights)) {
 		if (recall(s, spec, ret))
 			return 0;
-		return fail(-ENOENT, "offline, and \"%s\" of %s was never "
-			    "resolved here", spec, s->name);
+		return fail(-ENOENT,
+			    "offline, and \"%s\" of %s was never "
+			    "resolved here",
+			    spec, s->name);
 	}
 	r = ask_revision(s, spec, deadline, &rev);
 	if (!r) {
@@ -269,8 +271,10 @@ int source_resolve(struct source *s, const char *spec, int64_t deadline,
 		return 0;
 	}
 	if (could_not_ask(r) && s->allow_stale && recall(s, spec, &rev)) {
-		log_warn("source", "%s: using the last known \"%s\" (%.12s): "
-			 "%s", s->name, spec, rev.text, error_text((int)r));
+		log_warn("source",
+			 "%s: using the last known \"%s\" (%.12s): "
+			 "%s",
+			 s->name, spec, rev.text, error_text((int)r));
 		*ret = rev;
 		return 0;
 	}

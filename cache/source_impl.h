@@ -21,7 +21,7 @@ struct source_metrics { /* shared by sources of one name; never freed */
 };
 
 struct source {
-	uint32_t refs; /* atomic */
+	uint32_t refs;                /* atomic */
 	char *name, *url, *shown_url; /* fixed; shown without secrets */
 	struct store *store;
 	uint16_t space;
@@ -42,6 +42,7 @@ struct source {
 	uint32_t asks;     /* lock: calls in aux */
 };
 
+const char *store_path(const struct store *s); /* as in store.h */
 void source_count(struct source *s, enum source_op op);
 void source_metrics_init(struct source *s);
 void source_metrics_done(struct source *s);

@@ -13,7 +13,7 @@ static struct lock histograms_lock = LOCK_INIT(LOCK_LEAF, "histograms");
 static struct histogram_entry {
 	struct histogram h;
 	struct histogram_entry *next;
-} *histograms; /* histograms_lock */
+} * histograms; /* histograms_lock */
 
 static struct histogram *wait_histogram(const char *labels)
 {
@@ -54,9 +54,9 @@ void source_metrics_init(struct source *s)
 	len = b.len;
 	for (i = 0; i < OPS; i++) {
 		metric_label(&b, "op", op_names[i]);
-		m->requests[i] = metric_get("scorpio_source_requests_total",
-					    buf_str(&b), METRIC_COUNTER,
-					    "Calls of the backend.");
+		m->requests[i] =
+			metric_get("scorpio_source_requests_total", buf_str(&b),
+				   METRIC_COUNTER, "Calls of the backend.");
 		b.len = len;
 	}
 	labels = buf_str(&b);

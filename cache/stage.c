@@ -7,7 +7,7 @@
 #include "core/lock.h"
 #include "core/registry.h"
 
-#define LAYERS_MAX 8
+#define LAYERS_MAX   8
 #define TURN_POLL_NS (20 * NS_PER_MS) /* how soon a cancelled wait is seen */
 
 /* Lets one call at a time through. */
@@ -117,19 +117,19 @@ static void turn_drop(struct gate *g)
 
 /* The first stage from the top that offers the function, called in its turn;
  * -ENOTSUP if there is none. */
-#define DISPATCH(self_, func_, ...)                                            \
-	({                                                                     \
-		struct stage *st_ = (self_);                                   \
-		int64_t r_ = -ENOTSUP;                                         \
-                                                                               \
-		while (st_ && !st_->ops->func_)                                \
-			st_ = st_->below;                                      \
-		if (st_ && !(r_ = turn_take(st_->gate))) {                     \
-			lock_assert_none_held("a backend call");               \
-			r_ = st_->ops->func_(st_->self, __VA_ARGS__);          \
-			turn_drop(st_->gate);                                  \
-		}                                                              \
-		r_;                                                            \
+#define DISPATCH(self_, func_, ...)                                   \
+	({                                                            \
+		struct stage *st_ = (self_);                          \
+		int64_t r_ = -ENOTSUP;                                \
+                                                                      \
+		while (st_ && !st_->ops->func_)                       \
+			st_ = st_->below;                             \
+		if (st_ && !(r_ = turn_take(st_->gate))) {            \
+			lock_assert_none_held("a backend call");      \
+			r_ = st_->ops->func_(st_->self, __VA_ARGS__); \
+			turn_drop(st_->gate);                         \
+		}                                                     \
+		r_;                                                   \
 	})
 
 static int call_resolve(void *self, const char *spec,
@@ -163,9 +163,8 @@ static int call_prefetch(void *self, const struct scorpio_ref *root,
 	return (int)DISPATCH(self, prefetch, root, what, depth, sink);
 }
 
-static int call_read(void *self, const struct scorpio_ref *ref,
-		     uint64_t offset, uint64_t length,
-		     const struct scorpio_sink *sink)
+static int call_read(void *self, const struct scorpio_ref *ref, uint64_t offset,
+		     uint64_t length, const struct scorpio_sink *sink)
 {
 	return (int)DISPATCH(self, read, ref, offset, length, sink);
 }
@@ -256,7 +255,9 @@ static int open_one(const struct stage_options *o,
 		    struct stage **ret)
 {
 	struct host_options ho = {
-		.name = o->name, .get = o->get, .ctx = o->ctx,
+		.name = o->name,
+		.get = o->get,
+		.ctx = o->ctx,
 		.scratch_parent = o->scratch,
 	};
 	struct stage *s = xcalloc(1, sizeof(*s));
@@ -281,8 +282,9 @@ static int open_one(const struct stage_options *o,
 	}
 	if (r) {
 		stage_free(s);
-		return r < 0 ? r : fail(-EBADMSG, "%s: open() returned %d",
-					ops->name, r);
+		return r < 0 ? r
+			     : fail(-EBADMSG, "%s: open() returned %d",
+				    ops->name, r);
 	}
 	settle_info(s);
 	*ret = s;
@@ -313,7 +315,8 @@ int stage_open(const struct stage_options *o, struct stage **ret)
 	int r;
 
 	if (!ops)
-		return fail(-EINVAL, "%s: nothing here takes this address; a "
+		return fail(-EINVAL,
+			    "%s: nothing here takes this address; a "
 			    "directory, a Git repository, or one of: %s",
 			    o->name, registry_schemes());
 	if (ops->flags & SCORPIO_BACKEND_LAYER)
@@ -321,9 +324,9 @@ int stage_open(const struct stage_options *o, struct stage **ret)
 			    ops->name);
 	r = open_one(o, ops, NULL, &top);
 	for (i = 0; !r && o->layers && o->layers[i]; i++)
-		r = i < LAYERS_MAX ? add_layer(o, o->layers[i], &top) :
-				     fail(-EINVAL, "more than %d layers",
-					  LAYERS_MAX);
+		r = i < LAYERS_MAX
+			    ? add_layer(o, o->layers[i], &top)
+			    : fail(-EINVAL, "more than %d layers", LAYERS_MAX);
 	if (r) {
 		stage_close(top);
 		return r;

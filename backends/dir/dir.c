@@ -60,7 +60,8 @@ static int dir_open(const struct scorpio_host *host, const char *url,
 	if (path[0] != '/')
 		return host->fail(host, -EINVAL,
 				  "dir: \"%s\" is not an absolute path, such "
-				  "as dir+/home/me/src", path);
+				  "as dir+/home/me/src",
+				  path);
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
@@ -104,9 +105,10 @@ static int root_fd(struct dir *d)
 	if (fd >= 0)
 		return fd;
 	return d->host->fail(d->host, fd == -ENOTDIR ? -ENOENT : fd,
-			     fd == -ENOTDIR ? "dir: %s is not a directory" :
-			     fd == -ENOENT  ? "dir: %s does not exist" :
-					      "dir: cannot open %s", d->path);
+			     fd == -ENOTDIR  ? "dir: %s is not a directory"
+			     : fd == -ENOENT ? "dir: %s does not exist"
+					     : "dir: cannot open %s",
+			     d->path);
 }
 
 /* -- ids ------------------------------------------------------------------- */
@@ -124,9 +126,13 @@ static void file_id(const struct stat *st, const char *parent, uint32_t plen,
 {
 	uint8_t buf[7 * sizeof(uint64_t) + SHA256_DIGEST_LENGTH];
 	uint64_t facts[7] = {
-		st->st_dev, st->st_ino, (uint64_t)st->st_size,
-		(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
-		(uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec,
+		st->st_dev,
+		st->st_ino,
+		(uint64_t)st->st_size,
+		(uint64_t)st->st_mtim.tv_sec,
+		(uint64_t)st->st_mtim.tv_nsec,
+		(uint64_t)st->st_ctim.tv_sec,
+		(uint64_t)st->st_ctim.tv_nsec,
 	};
 	char path[PATH_MAX + NAME_MAX + 2];
 	size_t len = 0;
@@ -165,7 +171,8 @@ static int dir_resolve(void *self, const char *spec,
 	if (*spec && strcmp(spec, "."))
 		return d->host->fail(d->host, -ENOENT,
 				     "dir: no revision \"%s\": a directory "
-				     "has none", spec);
+				     "has none",
+				     spec);
 	fd = root_fd(d);
 	if (fd < 0)
 		return fd;
@@ -188,9 +195,10 @@ static int dir_resolve(void *self, const char *spec,
 
 static uint8_t kind_of(mode_t mode)
 {
-	return S_ISREG(mode) ? SCORPIO_FILE :
-	       S_ISDIR(mode) ? SCORPIO_DIR :
-	       S_ISLNK(mode) ? SCORPIO_SYMLINK : 0;
+	return S_ISREG(mode)   ? SCORPIO_FILE
+	       : S_ISDIR(mode) ? SCORPIO_DIR
+	       : S_ISLNK(mode) ? SCORPIO_SYMLINK
+			       : 0;
 }
 
 static int pour_entry(struct dir *d, int fd, const struct scorpio_ref *ref,
@@ -245,8 +253,7 @@ static int pour_entries(struct dir *d, DIR *dir, const struct scorpio_ref *ref,
 			continue;
 		if (++n % 256 == 0 && d->host->cancelled(d->host))
 			return -EINTR;
-		r = pour_entry(d, dirfd(dir), ref, e->d_name, sink,
-			       ret_error);
+		r = pour_entry(d, dirfd(dir), ref, e->d_name, sink, ret_error);
 	}
 	return r;
 }
@@ -258,8 +265,8 @@ static int list_failed(struct dir *d, const struct scorpio_ref *ref, int error)
 		error = -ESTALE;
 	return d->host->fail(d->host, error, "dir: cannot list %s/%.*s: %s",
 			     d->path, (int)ref->path_len, ref->path,
-			     error == -ESTALE ? "changed since it was mounted" :
-						strerrordesc_np(-error));
+			     error == -ESTALE ? "changed since it was mounted"
+					      : strerrordesc_np(-error));
 }
 
 /* An error here is about this object; the others may follow. What the sink
@@ -367,9 +374,9 @@ static int pour_data(struct dir *d, int fd, uint64_t size,
 			*ret_error = n < 0 ? -errno : -ESTALE;
 			break;
 		}
-		r = d->host->cancelled(d->host) ?
-			    -EINTR :
-			    sink->blob_data(sink->ctx, buf, (uint64_t)n);
+		r = d->host->cancelled(d->host)
+			    ? -EINTR
+			    : sink->blob_data(sink->ctx, buf, (uint64_t)n);
 		at += (uint64_t)n;
 	}
 	free(buf);
@@ -442,8 +449,8 @@ static int dir_fetch(void *self, const struct scorpio_ref *refs, uint32_t n,
 	return r;
 }
 
-extern const struct scorpio_backend dir_backend;
-const struct scorpio_backend dir_backend = {
+extern const struct scorpio_backend scorpio_dir_backend;
+const struct scorpio_backend scorpio_dir_backend = {
 	.struct_size = sizeof(struct scorpio_backend),
 	.abi = SCORPIO_ABI,
 	.name = "dir",

@@ -75,8 +75,8 @@ int walk_open(int root, const char *path, uint32_t len, int flags)
 	if (strlen(copy) != len || !path_ok(copy))
 		return -EINVAL;
 	how.flags = (uint64_t)flags;
-	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-		      RESOLVE_NO_MAGICLINKS;
+	how.resolve =
+		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 	/* O_PATH opens a symbolic link itself, which RESOLVE_NO_SYMLINKS
 	 * refuses for the last component too */
 	if (flags & O_PATH)

@@ -25,8 +25,8 @@
 #define REVISIONS 2
 #define MAX_FILES 2000000
 #define MAX_BYTES (1ull << 30) /* all content of one instance */
-#define TIME_NS 1700000000000000000ll
-#define PIECE (256u * 1024u) /* data handed to the sink at once */
+#define TIME_NS   1700000000000000000ll
+#define PIECE     (256u * 1024u) /* data handed to the sink at once */
 
 struct mem {
 	const struct scorpio_host *host;
@@ -98,9 +98,10 @@ static int parse(struct mem *m, const char *url,
 	len = strcspn(name, "?");
 	m->many = len == 4 && !memcmp(name, "many", 4);
 	if (!m->many && !(len == 4 && !memcmp(name, "demo", 4)))
-		return h->fail(h, -EINVAL,
-			       "mem: no tree \"%.*s\": use mem+demo or mem+many",
-			       (int)len, name);
+		return h->fail(
+			h, -EINVAL,
+			"mem: no tree \"%.*s\": use mem+demo or mem+many",
+			(int)len, name);
 	m->params.files = 1000;
 	r = number(h, url, config, "files", MAX_FILES, &m->params.files);
 	if (!r)
@@ -169,10 +170,10 @@ static int build(struct mem *m)
 	for (i = 0; !m->built && !r && i < REVISIONS; i++) {
 		if (m->revision[i])
 			continue;
-		m->revision[i] = m->many ? mem_tree_many(&m->params, i + 1) :
-					   mem_tree_demo(i + 1);
-		r = m->revision[i] ? mem_index_add(&m->index, m->revision[i]) :
-				     -ENOMEM;
+		m->revision[i] = m->many ? mem_tree_many(&m->params, i + 1)
+					 : mem_tree_demo(i + 1);
+		r = m->revision[i] ? mem_index_add(&m->index, m->revision[i])
+				   : -ENOMEM;
 	}
 	if (!m->built && !r) {
 		mem_index_sort(&m->index);
@@ -213,7 +214,8 @@ static int mem_resolve(void *self, const char *spec,
 	if (i < 0)
 		return m->host->fail(m->host, -ENOENT,
 				     "mem: no revision \"%s\": there are v1 "
-				     "and v2", spec);
+				     "and v2",
+				     spec);
 	memset(ret, 0, sizeof(*ret));
 	ret->root = m->revision[i]->id;
 	ret->time_ns = TIME_NS + i * 86400000000000ll;
@@ -315,9 +317,8 @@ static int mem_sizes(void *self, const struct scorpio_ref *refs, uint32_t n,
 	return each_blob(self, refs, n, sink, pour_size);
 }
 
-static int pour_below(struct mem *m, const struct mem_node *node,
-		      uint32_t what, uint32_t depth,
-		      const struct scorpio_sink *sink)
+static int pour_below(struct mem *m, const struct mem_node *node, uint32_t what,
+		      uint32_t depth, const struct scorpio_sink *sink)
 {
 	const struct mem_node *n;
 	int r = 0;
@@ -327,8 +328,8 @@ static int pour_below(struct mem *m, const struct mem_node *node,
 	if (node->kind != SCORPIO_DIR) {
 		if (what & SCORPIO_PREFETCH_BLOBS)
 			return pour_blob(node, sink);
-		return what & SCORPIO_PREFETCH_SIZES ? pour_size(node, sink) :
-						       0;
+		return what & SCORPIO_PREFETCH_SIZES ? pour_size(node, sink)
+						     : 0;
 	}
 	if (what & SCORPIO_PREFETCH_TREES)
 		r = pour_tree(m, node, sink);
@@ -353,8 +354,8 @@ static int mem_prefetch(void *self, const struct scorpio_ref *root,
 	return node ? pour_below(m, node, what, depth, sink) : -ENOENT;
 }
 
-extern const struct scorpio_backend mem_backend;
-const struct scorpio_backend mem_backend = {
+extern const struct scorpio_backend scorpio_mem_backend;
+const struct scorpio_backend scorpio_mem_backend = {
 	.struct_size = sizeof(struct scorpio_backend),
 	.abi = SCORPIO_ABI,
 	.name = "mem",

@@ -112,7 +112,7 @@ static bool name_nodes(struct mem_node *root)
 
 /* -- the demo tree --------------------------------------------------------- */
 
-struct demo { /* one line of the tables below */
+struct demo {             /* one line of the tables below */
 	const char *path; /* parents come first */
 	uint8_t kind;
 	uint16_t mode;
@@ -122,12 +122,16 @@ struct demo { /* one line of the tables below */
 };
 
 #define LONG_NAME_50 "long-name-long-name-long-name-long-name-long-name-"
-#define LONG_NAME_255                                                          \
+#define LONG_NAME_255 \
 	LONG_NAME_50 LONG_NAME_50 LONG_NAME_50 LONG_NAME_50 LONG_NAME_50 "255__"
-#define MEM_FILE(path_, mode_, text_)                                          \
-	{ path_, SCORPIO_FILE, mode_, text_, 0, 1, 2 }
-#define MEM_DIR(path_)                                                         \
-	{ path_, SCORPIO_DIR, 0755, "", 0, 1, 2 }
+#define MEM_FILE(path_, mode_, text_)                      \
+	{                                                  \
+		path_, SCORPIO_FILE, mode_, text_, 0, 1, 2 \
+	}
+#define MEM_DIR(path_)                                \
+	{                                             \
+		path_, SCORPIO_DIR, 0755, "", 0, 1, 2 \
+	}
 
 static const struct demo demo[] = {
 	{ "hello.txt", SCORPIO_FILE, 0644, "Hello from memory.\n", 0, 1, 1 },
@@ -213,8 +217,8 @@ static bool add_demo(struct mem_node *root, const struct demo *d)
 		return false;
 	if (d->kind != SCORPIO_DIR) {
 		size = d->text ? strlen(d->text) : d->size;
-		data = d->text ? (uint8_t *)strdup(d->text) :
-				 generate(d->size, d->size);
+		data = d->text ? (uint8_t *)strdup(d->text)
+			       : generate(d->size, d->size);
 		if (!data)
 			return false;
 	}
