@@ -121,7 +121,7 @@ grep -InE "$words" "${all[@]}" 2>/dev/null | sed 's/$/   (unfinished work)/' \
 
 # -- scripts, public headers, analysis ----------------------------------------------
 if command -v shellcheck >/dev/null; then
-    shellcheck -x -f gcc -e SC1091,SC2015,SC2129,SC2317 "${scripts[@]}" >>"$out"
+    shellcheck -x -f gcc -e SC1091,SC2015,SC2016,SC2129,SC2153,SC2317 "${scripts[@]}" >>"$out"
 else
     echo "note: no shellcheck here"
 fi
