@@ -5,15 +5,18 @@
  * serves a wrong byte (a damaged record is dropped and reported as absent).
  *
  * Databases
- *	meta   format version, id spaces, counters, clean-shutdown mark
+ *	meta   format version, id spaces, named values, counters
  *	tree   space+id -> tree record (tree.h)
  *	blob   space+id -> size, SHA-256, SHA-1, chunk list if <= 8 chunks; or a
  *	       size alone (learned before the content)
- *	seg    space+id+u32 -> 256 chunk hashes each, for larger blobs
- *	chunk  SHA-256 of 64 KiB plain bytes -> codec, plain length, xxh3 of the
- *	       payload, zstd frame or raw bytes
- *	use    chunk hash -> coarse last use (flushed in batches)
+ *	seg    space+id+u32 -> 255 chunk hashes each, for larger blobs
+ *	chunk  SHA-256 of 64 KiB plain bytes -> sequence number, sizes, last use
+ *	       (coarse, flushed in batches)
+ *	data   sequence number -> xxh3, codec, plain length, zstd frame or raw
+ *	       bytes: always appended, so that what was fetched together lies
+ *	       together and filling is cheap
  *	pin    name -> root of what must stay
+ * Record layouts: codec.h. Every record is checksummed with its key.
  *
  * Eviction removes chunks only, oldest use first, so sizes and digests survive;
  * trees and blob records go when chunks were not enough. The map size is the
@@ -41,7 +44,8 @@ struct store_key { /* id space (u16, big-endian) + content id */
 
 struct store_options {
 	const char *path;   /* directory; made if missing (0700) */
-	uint64_t max_bytes; /* size limit; 0 = 90 % of the free disk at open */
+	uint64_t max_bytes; /* size limit, at least 8 MiB; 0 = 90 % of the free
+			     * disk at open */
 	bool read_only;     /* for inspection while no daemon runs */
 	int zstd_level;     /* 0 = 3 */
 };
@@ -51,6 +55,11 @@ struct store_options {
  * machine stop the store is checked in a child first and set aside if broken. */
 int store_open(const struct store_options *o, struct store **ret);
 void store_close(struct store *s); /* waits for the writer; NULL is fine */
+/* What opening had to do that the user should know (set a damaged store aside,
+ * rewrite one that was over the limit), or NULL. Borrowed. */
+const char *store_notice(const struct store *s);
+/* The directory. Borrowed. */
+const char *store_path(const struct store *s);
 
 /* The number of a named id space, made on first use. */
 int store_space(struct store *s, const char *name, uint16_t *ret);
@@ -59,7 +68,8 @@ struct store_key store_key(uint16_t space, const struct scorpio_id *id);
 /* -- reading ------------------------------------------------------------- */
 
 /* One read transaction, taken from and returned to a per-thread cache:
- * 0.2 us. Must not be held across anything that blocks. */
+ * 0.2 us. Must not be held across anything that blocks; ends on the thread
+ * where it began. */
 struct store_reader {
 	struct store *store;
 	void *txn;

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_impl.h - what the files of the store share with each other and with
+ * nobody else.
+ *
+ *	store.c        open, close, values, spaces
+ *	store_state.c  the lock, the clean-shutdown mark, setting aside
+ *	store_check.c  structure of the data file, without LMDB
+ *	store_read.c   read transactions and everything that reads
+ *	store_write.c  the queue and the writer thread
+ *	store_apply.c  one queued operation inside the write transaction
+ *	blob_writer.c  a blob on its way in
+ *	evict.c        making room
+ *	store_pin.c    pins, and what they hold
+ *	store_verify.c reading everything
+ *
+ * Locks: readers (global), then store.space_lock, then store.q_lock; none is
+ * held while LMDB commits.
+ */
+#ifndef CACHE_STORE_IMPL_H
+#define CACHE_STORE_IMPL_H
+
+#include "cache/codec.h"
+#include "cache/store.h"
+#include "core/clock.h"
+#include "core/error.h"
+
+#include <lmdb.h>
+
+#define STORE_FORMAT 1u
+#define STORE_MIN_BYTES (8 * MiB)
+#define STORE_READERS_MAX 1024u
+#define STORE_VALUE_MAX (64 * KiB)
+#define STORE_NAME_BYTES 400u /* longest value, space or pin name */
+#define STORE_USED_SLOTS (1u << 16)
+#define STORE_VERIFIED_SLOTS 1024u
+#define STORE_TREE_SMALL (16 * KiB) /* checksummed at every look */
+#define STORE_SEG_KEY_MAX (STORE_KEY_MAX + 4)
+
+enum store_dbi {
+	DBI_META,
+	DBI_TREE,
+	DBI_BLOB,
+	DBI_SEG,
+	DBI_CHUNK,
+	DBI_DATA,
+	DBI_PIN,
+	DBI_COUNT
+};
+
+/* Kept in meta, changed by the writer only. */
+struct store_counters {
+	uint64_t clock; /* next data key and logical time */
+	uint64_t tree_bytes, chunk_stored, chunk_plain;
+	uint64_t evicted;
+	uint64_t last_space;
+	uint64_t reserved[2];
+};
+
+struct read_slot; /* a cached read transaction of one thread */
+
+struct store {
+	MDB_env *env;
+	MDB_dbi dbi[DBI_COUNT];
+	char *path;
+	char *notice;
+	uint64_t serial; /* unique within the process */
+	uint64_t max_bytes;
+	uint32_t page;
+	int level;
+	bool read_only;
+	int lock_fd;
+	bool damage_seen;   /* atomic */
+	bool damage_marked; /* writer thread */
+
+	struct read_slot *slots; /* lock: readers (store_read.c) */
+
+	pthread_mutex_t q_lock;
+	pthread_cond_t q_work; /* something queued, or stop */
+	pthread_cond_t q_room; /* bytes went down */
+	struct store_op *q_head, **q_tail; /* lock: q_lock */
+	size_t q_bytes, q_bound;           /* lock: q_lock (bound: const) */
+	bool q_stop;                       /* lock: q_lock */
+	int w_error;                       /* lock: q_lock; of the last batch */
+	int64_t w_error_until;             /* lock: q_lock */
+	char w_error_text[256];            /* lock: q_lock */
+	size_t batch_bytes;                /* const */
+
+	pthread_t writer, syncer;
+	bool threads;
+	pthread_mutex_t sync_lock;
+	pthread_cond_t sync_work;
+	uint64_t sync_bytes; /* lock: sync_lock; written since the last sync */
+	bool sync_stop;      /* lock: sync_lock */
+
+	struct store_counters c;           /* writer thread */
+	struct store_counters c_seen;      /* lock: q_lock; after a commit */
+	uint64_t clock_seen;               /* atomic copy of c.clock */
+	uint64_t chunks_seen;              /* atomic, about */
+	int64_t use_flushed;               /* writer thread */
+	struct store_key evict_at[DBI_COUNT]; /* writer thread: the clock hand */
+
+	uint64_t *used;      /* atomics: prefixes of chunks used lately */
+	uint32_t used_count; /* atomic, about */
+	uint64_t verified[STORE_VERIFIED_SLOTS]; /* atomics */
+	uint64_t damaged;                        /* atomic */
+
+	pthread_mutex_t space_lock;
+	struct buf spaces; /* lock: space_lock; char *[number - 1] */
+
+	pthread_mutex_t pin_lock;
+	uint64_t pin_generation;     /* atomic: pins changed */
+	uint64_t pinned_chunks;      /* lock: pin_lock */
+	int64_t pinned_at;           /* lock: pin_lock */
+	uint64_t pinned_generation;  /* lock: pin_lock */
+};
+
+/* Text and errno for an LMDB result. */
+int store_mdb_fail(int rc, const char *what);
+/* The errno alone. */
+int store_mdb_errno(int rc);
+static inline MDB_val store_val(const void *p, size_t n)
+{
+	return (MDB_val){ n, (void *)(uintptr_t)p };
+}
+uint32_t store_minute(void);
+/* Pages in use as of this transaction, in bytes. */
+int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret);
+/* Most plain bytes one object may have. */
+uint64_t store_object_max(const struct store *s);
+
+/* -- store_state.c ----------------------------------------------------------- */
+
+struct store_state { /* of the last process that had the store */
+	bool known;   /* the file said something */
+	bool clean;
+	bool damaged; /* it saw damage */
+	bool same_boot;
+	int64_t seconds; /* how long ago it was opened; -1 unknown */
+};
+int store_state_lock(struct store *s, struct store_state *ret);
+int store_state_mark(struct store *s, bool clean, bool damaged);
+void store_state_unlock(struct store *s);
+/* Rename the data file to store.damaged-<n>; older ones are removed. */
+int store_state_set_aside(struct store *s, const char *why);
+
+/* -- store_check.c ------------------------------------------------------------ */
+
+/* Check the B-trees of <path>/data.mdb as of transaction txnid (0 = newest):
+ * bounds, order, no page twice, none of them free. Reads with pread: cannot
+ * crash. 0 fine; -EUCLEAN with a text; -ETIMEDOUT; -EINVAL not LMDB's;
+ * -ENOENT. meta_only: only what the two meta pages say. */
+int store_check_file(const char *path, uint64_t txnid, bool meta_only,
+		     int64_t deadline);
+
+/* -- store_read.c ------------------------------------------------------------- */
+
+void store_readers_close(struct store *s); /* every thread's */
+MDB_txn *store_reader_txn(const struct store_reader *r);
+int store_get(struct store_reader *r, enum store_dbi dbi, const void *key,
+	      size_t len, MDB_val *ret);
+/* Find the index and data record of a chunk; -ENOENT, or -EBADMSG if either is
+ * damaged (not yet dropped). */
+int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
+		     struct codec_index *ret_index, struct codec_chunk *ret);
+/* Hash number i of a blob; `seg` remembers the last segment. */
+struct seg_cache {
+	const uint8_t *list;
+	uint32_t number, count;
+};
+int store_chunk_hash(struct store_reader *r, const struct store_key *k,
+		     const struct blob_info *b, uint32_t i,
+		     struct seg_cache *seg, const uint8_t **ret);
+/* Remember that the chunk was used; ~5 ns if it is known to be fresh. */
+void store_touch(struct store *s, const uint8_t *hash,
+		 const struct codec_index *x);
+/* Damage was met: have the writer look and drop. Never blocks. */
+enum drop_kind { DROP_TREE, DROP_BLOB, DROP_SEG, DROP_CHUNK, DROP_DATA };
+void store_drop(struct store *s, enum drop_kind kind, const void *key,
+		size_t len, bool force);
+size_t store_seg_key(const struct store_key *k, uint32_t number,
+		     uint8_t out[STORE_SEG_KEY_MAX]);
+
+/* -- store_write.c ------------------------------------------------------------ */
+
+enum op_kind {
+	OP_CHUNK, /* key: hash, data: record, index.plain */
+	OP_BLOB,  /* data: record, list: all hashes if they go to seg */
+	OP_SIZE,
+	OP_TREE,
+	OP_PUT,   /* dbi, key, data: a sealed value */
+	OP_DEL,   /* dbi, key; -ENOENT if absent */
+	OP_SPACE, /* key; the number goes to *ret */
+	OP_DROP,
+	OP_FLUSH, /* nothing: its done says that all before is committed */
+	OP_GC     /* alone in its batch; size: target, freed comes back there */
+};
+
+/* Shared by the operations of one blob: the first failure spoils the rest. */
+struct put_state {
+	int refs;  /* atomic */
+	int error; /* atomic */
+};
+struct put_state *put_state_get(struct put_state *p);
+void put_state_put(struct put_state *p);
+
+struct store_op {
+	struct store_op *next;
+	enum op_kind kind;
+	enum store_dbi dbi;
+	enum drop_kind drop;
+	bool flag;    /* OP_CHUNK: replace; OP_DROP: force */
+	int result;
+	uint32_t plain;
+	uint64_t size;
+	uint64_t *ret; /* OP_GC, OP_SPACE; written before done is called */
+	struct buf data, list;
+	struct put_state *state;
+	store_done_fn done;
+	void *ctx;
+	uint16_t key_len;
+	uint8_t key[];
+};
+struct store_op *store_op_new(enum op_kind kind, const void *key, size_t len);
+void store_op_free(struct store_op *op);
+/* Takes op (also on failure). Waits for room unless `nowait`. */
+int store_queue(struct store *s, struct store_op *op /* takes */, bool nowait);
+/* Queue, wait for the commit, give its result. */
+int store_queue_wait(struct store *s, struct store_op *op /* takes */,
+		     int64_t deadline);
+int store_writer_start(struct store *s);
+void store_writer_stop(struct store *s); /* commits what is queued */
+
+/* -- store_apply.c (writer thread) --------------------------------------------- */
+
+/* An LMDB result; op->result holds what concerns the operation alone. */
+int store_apply(struct store *s, MDB_txn *txn, struct store_counters *c,
+		struct store_op *op);
+int store_counters_save(struct store *s, MDB_txn *txn,
+			const struct store_counters *c);
+int store_counters_load(struct store *s, MDB_txn *txn,
+			struct store_counters *ret);
+/* Remove a chunk's index and data. Absent is fine. */
+int store_chunk_remove(struct store *s, MDB_txn *txn,
+		       struct store_counters *c, const uint8_t *hash);
+int store_blob_remove(struct store *s, MDB_txn *txn, const MDB_val *key);
+int store_tree_remove(struct store *s, MDB_txn *txn,
+		      struct store_counters *c, const MDB_val *key);
+/* Write the use table back. */
+int store_use_flush(struct store *s);
+
+/* -- evict.c (writer thread) ------------------------------------------------------ */
+
+/* Bring the bytes in use down to target. -ENOSPC if pins or damage forbid. */
+int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed);
+uint64_t evict_high(const struct store *s); /* start above this */
+uint64_t evict_low(const struct store *s);  /* and go down to this */
+
+/* -- store_pin.c -------------------------------------------------------------------- */
+
+/* What the pins hold: fingerprints of keys (a false hit only keeps more). */
+struct mark_set {
+	uint64_t *slot;
+	size_t cap, count;
+};
+void mark_done(struct mark_set *m);
+bool mark_add(struct mark_set *m, uint64_t fingerprint); /* true: was new */
+bool mark_has(const struct mark_set *m, uint64_t fingerprint);
+uint64_t mark_key(enum store_dbi dbi, const void *key, size_t len);
+int store_pins_mark(struct store *s, struct mark_set *ret,
+		    uint64_t *ret_chunks);
+uint64_t store_pinned_chunks(struct store *s); /* at most a minute old */
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file <path>/lock: an flock for "one process per store", and a few lines
+ * of text about the process that has or had it:
+ *
+ *	pid 4711
+ *	boot 3f0c...           the boot the process ran in
+ *	opened 1700000000      wall clock, seconds
+ *	state open|clean
+ *	damaged 0|1            it met damage: check the structure next time
+ *
+ * The text is synced at open, before anything is written to the database: a
+ * machine that dies later cannot leave the clean mark of an earlier run.
+ */
+#include "cache/store_impl.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define TEXT_MAX 512
+
+static void boot_id(char out[64])
+{
+	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id",
+				 O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, out, 63);
+
+	out[n < 0 ? 0 : n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+/* The rest of the line that starts with "word ", or "". */
+static void field(const char *text, const char *word, char *out, size_t cap)
+{
+	size_t n = strlen(word), len;
+
+	out[0] = '\0';
+	while (*text) {
+		len = strcspn(text, "\n");
+		if (len > n && !memcmp(text, word, n) && text[n] == ' ') {
+			len = MIN(len - n - 1, cap - 1);
+			memcpy(out, text + n + 1, len);
+			out[len] = '\0';
+			return;
+		}
+		text += len + (text[len] == '\n');
+	}
+}
+
+static void parse(const char *text, struct store_state *ret)
+{
+	char word[80], boot[64];
+
+	field(text, "state", word, sizeof(word));
+	ret->known = word[0];
+	ret->clean = !strcmp(word, "clean");
+	field(text, "damaged", word, sizeof(word));
+	ret->damaged = !strcmp(word, "1");
+	field(text, "boot", word, sizeof(word));
+	boot_id(boot);
+	ret->same_boot = boot[0] && !strcmp(word, boot);
+	field(text, "opened", word, sizeof(word));
+	ret->seconds = word[0] ? wall_ns() / NS_PER_S - atoll(word) : -1;
+}
+
+static int busy(const struct store *s, const char *text)
+{
+	char pid[32];
+
+	field(text, "pid", pid, sizeof(pid));
+	return fail(-EBUSY,
+		    "store: %s is in use by process %s: stop it, or choose "
+		    "another store path",
+		    s->path, pid[0] ? pid : "(unknown)");
+}
+
+static int open_lock(struct store *s)
+{
+	char *file = xasprintf("%s/lock", s->path);
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int e;
+
+	if (fd < 0 && s->read_only && (errno == EROFS || errno == EACCES))
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+	e = errno;
+	free(file);
+	if (fd < 0)
+		return fail(-e, "store: cannot open %s/lock: %s", s->path,
+			    strerror(e));
+	s->lock_fd = fd;
+	return 0;
+}
+
+int store_state_lock(struct store *s, struct store_state *ret)
+{
+	char text[TEXT_MAX + 1];
+	ssize_t n;
+	int r = open_lock(s), e;
+
+	if (r)
+		return r;
+	r = flock(s->lock_fd, LOCK_EX | LOCK_NB);
+	e = errno;
+	n = pread(s->lock_fd, text, TEXT_MAX, 0);
+	text[n < 0 ? 0 : n] = '\0';
+	if (r) {
+		close(s->lock_fd);
+		s->lock_fd = -1;
+		if (e == EWOULDBLOCK)
+			return busy(s, text);
+		return fail(-e, "store: cannot lock %s/lock: %s", s->path,
+			    strerror(e));
+	}
+	parse(text, ret);
+	return 0;
+}
+
+int store_state_mark(struct store *s, bool clean, bool damaged)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	char boot[64];
+	ssize_t n;
+
+	boot_id(boot);
+	buf_printf(&b, "pid %ld\nboot %s\nopened %lld\nstate %s\ndamaged %d\n",
+		   (long)getpid(), boot, (long long)(wall_ns() / NS_PER_S),
+		   clean ? "clean" : "open", damaged);
+	n = pwrite(s->lock_fd, b.data, b.len, 0);
+	if (n != (ssize_t)b.len || ftruncate(s->lock_fd, n) ||
+	    fdatasync(s->lock_fd)) {
+		int e = n < 0 || errno ? errno : ENOSPC;
+
+		return fail(-e, "store: cannot write %s/lock: %s", s->path,
+			    strerror(e));
+	}
+	return 0;
+}
+
+void store_state_unlock(struct store *s)
+{
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	s->lock_fd = -1;
+}
+
+/* Remove what was set aside earlier; the next number. */
+static unsigned remove_older(int dir_fd)
+{
+	static const char prefix[] = "store.damaged-";
+	DIR *d = fdopendir(dir_fd);
+	struct dirent *e;
+	unsigned next = 1;
+
+	if (!d) {
+		close(dir_fd);
+		return next;
+	}
+	while ((e = readdir(d))) {
+		unsigned n;
+
+		if (strncmp(e->d_name, prefix, sizeof(prefix) - 1))
+			continue;
+		n = (unsigned)strtoul(e->d_name + sizeof(prefix) - 1, NULL, 10);
+		next = MAX(next, n + 1);
+		unlinkat(dirfd(d), e->d_name, 0);
+	}
+	closedir(d);
+	return next;
+}
+
+int store_state_set_aside(struct store *s, const char *why)
+{
+	int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[40];
+	int e = 0;
+
+	if (fd < 0)
+		return fail(-errno, "store: cannot open %s: %s", s->path,
+			    strerror(errno));
+	snprintf(name, sizeof(name), "store.damaged-%u",
+		 remove_older(dup(fd)));
+	if (renameat(fd, "data.mdb", fd, name))
+		e = errno;
+	unlinkat(fd, "lock.mdb", 0);
+	fsync(fd);
+	close(fd);
+	if (e)
+		return fail(-e, "store: cannot set the damaged %s/data.mdb "
+				"aside: %s",
+			    s->path, strerror(e));
+	free(s->notice);
+	s->notice = xasprintf("the store was damaged (%s): set aside as %s/%s "
+			      "and started empty; what is needed is fetched "
+			      "again",
+			      why, s->path, name);
+	return 0;
+}
