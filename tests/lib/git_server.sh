@@ -91,3 +91,32 @@ git_server_reset() { # count from here
     git_server_flush
     GIT_LOG_FROM=$(wc -l <"$GIT_ACCESS_LOG")
 }
+
+# -- the server with faults (git_http_server.py) --------------------------------
+
+# start_fault_server ROOT [OPTIONS...] - sets FAULT_URL, FAULT_PID, FAULT_PORT
+start_fault_server() {
+    requires python3 curl
+    FAULT_ROOT=$1
+    shift
+    FAULT_OPTIONS=("$@")
+    FAULT_PORT=$(free_port)
+    FAULT_URL=http://127.0.0.1:$FAULT_PORT
+    fault_server_again
+}
+
+fault_server_again() { # the same server at the same port
+    start faultserver python3 "$TESTLIB/git_http_server.py" \
+        --port "$FAULT_PORT" "${FAULT_OPTIONS[@]}" "$FAULT_ROOT"
+    FAULT_PID=$PID
+    wait_until 10 fault_control stats
+}
+
+fault_control() { # stats | reset | fault JSON | delay JSON
+    curl -fsS --noproxy '*' -m 10 ${2:+-X POST -d "$2"} \
+        "$FAULT_URL/-/$1"
+}
+
+fault_add() { fault_control fault "$1" >/dev/null; }
+fault_clear() { fault_control reset '{}' >/dev/null; }
+fault_requests() { fault_control stats | jq .requests; }
