@@ -47,12 +47,17 @@ static void on_init(void *user, struct fuse_conn_info *c)
 
 	c->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 			       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA |
+			       FUSE_CAP_READDIRPLUS_AUTO |
 			       FUSE_CAP_WRITEBACK_CACHE);
 	c->want |= c->capable &
 		   (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
 		    FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
-		    FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_NO_OPEN_SUPPORT |
-		    FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA);
+		    FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT |
+		    FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* Always readdirplus, not AUTO: a reply is at most the caller's
+	 * getdents buffer (186 entries at 32 KiB), and AUTO turns to plain
+	 * READDIR after the first reply, which costs a LOOKUP for every
+	 * further entry of a large directory. */
 	/* cold parallel readers wait in the daemon, not in the kernel's queue:
 	 * that is what makes batches */
 	c->max_background = 1024;
