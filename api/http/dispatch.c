@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/http/dispatch.h"
+
+#include "core/call.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/http.h"
+#include "core/log.h"
+#include "core/metrics.h"
+
+/* what a refused body may still bring before the connection is cut */
+#define DISPATCH_DISCARD_MAX (16u * MiB)
+
+static METRIC(requests_2xx, "scorpio_http_requests_total", METRIC_COUNTER,
+	      "code=\"2xx\"", "HTTP requests answered, by status class.");
+static METRIC(requests_4xx, "scorpio_http_requests_total", METRIC_COUNTER,
+	      "code=\"4xx\"", "HTTP requests answered, by status class.");
+static METRIC(requests_5xx, "scorpio_http_requests_total", METRIC_COUNTER,
+	      "code=\"5xx\"", "HTTP requests answered, by status class.");
+static struct histogram latency = {
+	.name = "scorpio_http_request_seconds",
+	.help = "From the first handler call to the end of the answer.",
+};
+
+static void conn_deadline(struct MHD_Connection *mhd, int64_t seconds)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct conn *c = info ? info->socket_context : NULL;
+
+	if (!c)
+		return;
+	ranked_scope(&c->listener->server->lock);
+	c->deadline = seconds ? deadline_in_ms(seconds * 1000) : 0;
+}
+
+void *dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+	struct request *r = xcalloc(1, sizeof(*r));
+
+	r->listener = cls;
+	r->server = r->listener->server;
+	r->mhd = mhd;
+	r->start_ns = now_ns();
+	r->url_error = url_parse(uri, strlen(uri), &r->url);
+	if (r->url_error)
+		r->url_text = xstrdup(error_text(r->url_error));
+	return r;
+}
+
+/* -- checks before the handler ------------------------------------------------ */
+
+struct framing {
+	unsigned lengths, encodings, hosts, authorizations, types;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind UNUSED,
+				    const char *name,
+				    const char *value UNUSED)
+{
+	struct framing *f = cls;
+
+	f->lengths += !strcasecmp(name, "Content-Length");
+	f->encodings += !strcasecmp(name, "Transfer-Encoding");
+	f->hosts += !strcasecmp(name, "Host");
+	f->authorizations += !strcasecmp(name, "Authorization");
+	f->types += !strcasecmp(name, "Content-Type");
+	return MHD_YES;
+}
+
+/* Two readings of where a request ends are how requests are smuggled. */
+static const char *framing_fault(struct request *r, bool *ret_body)
+{
+	const char *te = request_header(r, "Transfer-Encoding");
+	const char *cl = request_header(r, "Content-Length");
+	struct framing f = { 0 };
+
+	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_header, &f);
+	*ret_body = te || (cl && strcmp(cl, "0"));
+	if (f.lengths && f.encodings)
+		return "Transfer-Encoding together with Content-Length";
+	if (f.lengths > 1)
+		return "more than one Content-Length";
+	if (f.encodings > 1 || (te && strcasecmp(te, "chunked")))
+		return "a Transfer-Encoding other than chunked";
+	if (cl && (!*cl || cl[strspn(cl, "0123456789")]))
+		return "a Content-Length that is not a number";
+	if (f.hosts > 1)
+		return "more than one Host";
+	if (f.authorizations > 1)
+		return "more than one Authorization";
+	if (f.types > 1)
+		return "more than one Content-Type";
+	return NULL;
+}
+
+static bool peer_is_us(struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		r->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED,
+				&who, &len))
+		return false;
+	return who.uid == 0 || who.uid == geteuid();
+}
+
+static bool route_changes(const struct request *r)
+{
+	const struct route *route = r->match.route;
+
+	if (!route) /* 404 or 405: nothing happens */
+		return false;
+	if (!strcmp(route->method, "GET"))
+		return route->flags & ROUTE_CHANGES;
+	return !(route->flags & ROUTE_READS);
+}
+
+static bool authorize(struct request *r)
+{
+	struct auth_facts f = {
+		.place = r->listener->place,
+		.is_public = r->match.route &&
+			     (r->match.route->flags & ROUTE_PUBLIC),
+		.changes = route_changes(r),
+		.has_body = r->has_body,
+		.authorization = request_header(r, "Authorization"),
+		.host = request_header(r, "Host"),
+		.origin = request_header(r, "Origin"),
+		.sec_fetch_site = request_header(r, "Sec-Fetch-Site"),
+		.content_type = request_header(r, "Content-Type"),
+	};
+	cleanup_free char *token = NULL;
+	struct auth_policy p;
+	const char *code;
+	int status;
+
+	f.peer_ok = f.place == AUTH_UNIX && peer_is_us(r);
+	lock_take(&r->server->lock);
+	token = r->server->token ? xstrdup(r->server->token) : NULL;
+	p.allow_insecure = r->server->allow_insecure;
+	lock_drop(&r->server->lock);
+	p.token = token;
+	status = auth_check(&p, &f, &code);
+	if (status)
+		reply_error(r, status, code, "%s", error_text(-EPERM));
+	return !status;
+}
+
+static bool length_ok(struct request *r)
+{
+	const char *cl = request_header(r, "Content-Length");
+
+	if (!cl || strtoull(cl, NULL, 10) <= SERVER_BODY_MAX)
+		return true;
+	reply_error(r, 413, "TOO_LARGE", "a body may have %u bytes at most",
+		    SERVER_BODY_MAX);
+	return false;
+}
+
+static int refuse_method(struct request *r, const char *allow)
+{
+	static const char text[] = "{\"error\":\"this method is not offered "
+				   "here\",\"code\":\"METHOD_NOT_ALLOWED\"}\n";
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+		sizeof(text) - 1, (void *)(uintptr_t)text,
+		MHD_RESPMEM_PERSISTENT);
+
+	if (!resp)
+		return fail(-ENOMEM, "out of memory");
+	MHD_add_response_header(resp, "Content-Type", "application/json");
+	MHD_add_response_header(resp, "Allow", allow);
+	return request_queue(r, 405, resp);
+}
+
+/* Answers and returns false if the request goes no further. */
+static bool check(struct request *r)
+{
+	const char *fault = framing_fault(r, &r->has_body);
+	char allow[128];
+	int e;
+
+	/* whatever of the body is still to come is not read */
+	r->close = r->has_body || fault;
+	if (fault) {
+		reply_error(r, 400, "BAD_REQUEST", "refused: %s", fault);
+		return false;
+	}
+	if (r->url_error) {
+		reply_error(r, 400, "BAD_REQUEST", "%s", r->url_text);
+		return false;
+	}
+	e = router_find(r->server->router, r->method, &r->url, &r->match,
+			allow, sizeof(allow));
+	if (!authorize(r))
+		return false;
+	if (e == -EPERM)
+		refuse_method(r, allow);
+	else if (e)
+		reply_errno(r, e);
+	if (e || !length_ok(r))
+		return false;
+	r->close = false;
+	return true;
+}
+
+/* -- the handler --------------------------------------------------------------- */
+
+/* A handler may take longer than the inactivity timeout; MHD starts counting
+ * anew when the timeout changes from 0. */
+static void inactivity(struct request *r, unsigned seconds)
+{
+	MHD_set_connection_option(r->mhd, MHD_CONNECTION_OPTION_TIMEOUT,
+				  seconds);
+}
+
+static void run(struct request *r)
+{
+	struct call call;
+	int e;
+
+	conn_deadline(r->mhd, 0);
+	inactivity(r, 0);
+	call_enter(&call, DEADLINE_NONE, &r->server->stopping);
+	http_set_traceparent(request_header(r, "traceparent"));
+	error_clear();
+	e = r->match.route->run(r);
+	if (e < 0 && !r->replied)
+		reply_errno(r, e);
+	assert(r->replied);
+	http_set_traceparent(NULL);
+	call_leave(&call);
+	inactivity(r, SERVER_IDLE_S);
+}
+
+static enum MHD_Result body(struct request *r, const char *data,
+			    size_t *data_size)
+{
+	if (!r->too_big && *data_size > SERVER_BODY_MAX - r->body.len) {
+		r->too_big = true;
+		buf_done(&r->body);
+	}
+	if (!r->too_big) {
+		buf_put(&r->body, data, *data_size);
+	} else {
+		r->body.len += *data_size; /* counted only */
+		if (r->body.len > DISPATCH_DISCARD_MAX)
+			return MHD_NO;
+	}
+	*data_size = 0;
+	return MHD_YES;
+}
+
+enum MHD_Result dispatch_request(void *cls UNUSED, struct MHD_Connection *mhd,
+				 const char *url UNUSED, const char *method,
+				 const char *version UNUSED, const char *data,
+				 size_t *data_size, void **con_cls)
+{
+	struct request *r = *con_cls;
+
+	if (!r)
+		return MHD_NO;
+	if (!r->checked) {
+		r->checked = true;
+		r->method = method;
+		conn_deadline(mhd, SERVER_BODY_S);
+		return check(r) ? MHD_YES : r->queued;
+	}
+	if (*data_size)
+		return body(r, data, data_size);
+	if (r->too_big) {
+		r->body.len = 0;
+		r->close = true;
+		reply_error(r, 413, "TOO_LARGE",
+			    "a body may have %u bytes at most",
+			    SERVER_BODY_MAX);
+	} else {
+		run(r);
+	}
+	return r->queued;
+}
+
+static void account(const struct request *r)
+{
+	metric_register(&requests_2xx);
+	metric_register(&requests_4xx);
+	metric_register(&requests_5xx);
+	histogram_register(&latency);
+	metric_add(r->status >= 500   ? &requests_5xx
+		   : r->status >= 400 ? &requests_4xx
+				      : &requests_2xx,
+		   1);
+	histogram_add(&latency, now_ns() - r->start_ns);
+	__atomic_fetch_add(&r->server->requests, 1, __ATOMIC_RELAXED);
+	log_debug("http", "%s %s %d %lld us", r->method,
+		  r->url.path ? r->url.path : "?", r->status,
+		  (long long)(now_ns() - r->start_ns) / 1000);
+}
+
+void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
+		  enum MHD_RequestTerminationCode why UNUSED)
+{
+	struct request *r = *con_cls;
+
+	if (!r)
+		return;
+	if (r->status)
+		account(r);
+	conn_deadline(mhd, SERVER_HEADER_S);
+	url_done(&r->url);
+	buf_done(&r->body);
+	json_decref(r->json);
+	free(r->url_text);
+	free(r);
+	*con_cls = NULL;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server_private.h - shared by server.c, request.c and stream.c only. */
+#ifndef API_HTTP_SERVER_PRIVATE_H
+#define API_HTTP_SERVER_PRIVATE_H
+
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <microhttpd.h>
+
+#include "api/http/request.h"
+#include "api/http/server.h"
+#include "core/lock.h"
+
+#define SERVER_LISTENERS_MAX 8u
+
+struct listener {
+	struct server *server;
+	struct MHD_Daemon *mhd; /* NULL before start */
+	int fd;
+	enum auth_place place;
+	char *address; /* owned */
+};
+
+struct conn { /* one connection */
+	struct listener *listener;
+	struct conn *next, **link;
+	int fd;
+	int64_t deadline; /* lock: server.lock; cut off after; 0 = none */
+};
+
+struct server {
+	const struct router *router;
+	void *ctx;
+	struct listener listener[SERVER_LISTENERS_MAX];
+	size_t listeners;
+	pthread_t sweeper;
+	bool started, stopped;
+
+	struct lock lock;
+	pthread_cond_t wake;
+	struct conn *conns;     /* lock */
+	struct stream *streams; /* lock */
+	char *token;            /* lock; owned */
+	bool allow_insecure;    /* lock */
+	bool stopping;          /* lock; read atomically as a cancel flag */
+	uint64_t requests;      /* atomic */
+};
+
+struct request {
+	struct server *server;
+	struct listener *listener;
+	struct MHD_Connection *mhd;
+	struct url url;
+	int url_error;
+	char *url_text; /* why */
+	struct route_match match;
+	const char *method;
+	struct buf body;
+	json_t *json;  /* parsed body */
+	bool checked;  /* the first handler call is over */
+	bool has_body;
+	bool too_big;
+	bool replied;
+	bool close;    /* the connection ends with the answer */
+	int status;
+	enum MHD_Result queued;
+	int64_t start_ns;
+};
+
+/* stream.c: end all streams of a stopping server (lock held). */
+void stream_close_all(struct server *s);
+/* request.c: hand a response to MHD; takes it. */
+int request_queue(struct request *r, int status, struct MHD_Response *resp);
+
+#endif
