@@ -219,13 +219,16 @@ static void *stop_all(void *arg)
 			MHD_stop_daemon(s->listener[i].mhd);
 		s->listener[i].mhd = NULL;
 	}
+	ranked_scope(&s->lock);
+	s->all_stopped = true;
+	pthread_cond_broadcast(&s->wake);
 	return NULL;
 }
 
 int server_stop(struct server *s, int64_t deadline)
 {
-	struct timespec until = ns_to_timespec(deadline);
 	pthread_t stopper;
+	bool late;
 
 	if (!s->started || s->stopped)
 		return 0;
@@ -237,10 +240,16 @@ int server_stop(struct server *s, int64_t deadline)
 	/* MHD waits for its connections without a limit */
 	if (pthread_create(&stopper, NULL, stop_all, s))
 		return fail(-EAGAIN, "cannot start a thread");
-	if (pthread_clockjoin_np(stopper, NULL, CLOCK_MONOTONIC, &until)) {
+	lock_take(&s->lock);
+	while (!s->all_stopped && now_ns() < deadline)
+		lock_wait(&s->wake, &s->lock, deadline);
+	late = !s->all_stopped;
+	lock_drop(&s->lock);
+	if (late) {
 		pthread_detach(stopper);
 		return fail(-ETIMEDOUT, "some HTTP requests do not end");
 	}
+	pthread_join(stopper, NULL);
 	pthread_join(s->sweeper, NULL);
 	s->stopped = true;
 	return 0;

@@ -43,6 +43,7 @@ struct server {
 	char *token;            /* lock; owned */
 	bool allow_insecure;    /* lock */
 	bool stopping;          /* lock; read atomically as a cancel flag */
+	bool all_stopped;       /* lock */
 	uint64_t requests;      /* atomic */
 };
 

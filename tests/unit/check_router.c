@@ -5,7 +5,6 @@
 #include <check.h>
 
 #include "api/http/router.h"
-#include "core/error.h"
 
 static struct url u;
 
