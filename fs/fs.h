@@ -24,6 +24,9 @@ struct fs_options {
 	struct source_config (*config)(void *ctx, const char *url);
 	void *ctx;
 	bool offline;
+	/* Where writable workspaces keep their changes: one directory each
+	 * (0700, made when missing). NULL: only read-only mounts. Copied. */
+	const char *state_dir;
 };
 
 int fs_new(const struct fs_options *o, struct fs **ret);
@@ -38,11 +41,21 @@ struct fs_mount_request {
 	const char *subdir; /* NULL or "": the root */
 	const char *dir;    /* mountpoint: absolute, existing or creatable */
 	const char *job;    /* free text shown in lists; may be NULL */
-	bool read_only;     /* only true is accepted so far */
+	bool read_only;     /* a plain view; else a workspace: below */
 	int allow_other;    /* 1 yes, 0 no, -1 = yes when root */
 	int64_t uid, gid;   /* owner shown; -1 = the daemon's */
 	enum fs_metadata metadata;
 	int64_t deadline; /* absolute, of the whole call */
+	/* Writable mounts: the name of the workspace that keeps the changes,
+	 * [A-Za-z0-9._-], at most 128. Mounted under the same name again, it
+	 * resumes with its changes at the revision it was made from; source
+	 * and subdir must be the same, rev the same or empty. NULL: a fresh
+	 * one named by the mount's id, removed at unmount if it holds no
+	 * change. */
+	const char *workspace;
+	/* Directories (relative paths) that live on the local disk outside of
+	 * the workspace; NULL-terminated, or NULL. */
+	const char *const *redirect;
 };
 
 #define FS_ID_LEN 36 /* a random UUID in lower case */
@@ -67,6 +80,10 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	uint32_t waiting;     /* requests waiting for the source now */
 	int64_t oldest_wait_ns;
 	struct source_stats stats;
+	char *workspace;  /* NULL if read-only */
+	char *state_dir;  /* where its changes are; NULL if read-only */
+	uint64_t changed; /* inodes that differ from the revision, and the
+			   * directories on the way to them */
 };
 void fs_mount_info_done(struct fs_mount_info *i);
 
@@ -84,6 +101,86 @@ int fs_unmount(struct fs *f, const char *id_or_dir, bool lazy);
 int fs_each(struct fs *f, int (*fn)(void *ctx, const struct fs_mount_info *i),
 	    void *ctx);
 int fs_find(struct fs *f, const char *id_or_dir, struct fs_mount_info *ret);
+
+/* -- workspaces and their changes ------------------------------------------ */
+
+struct fs_workspace {
+	const char *name, *source, *subdir, *rev, *state_dir; /* borrowed */
+	const char *dir; /* where it is mounted now, or "" */
+	int64_t created_ns;
+	uint64_t disk_bytes; /* the log and the changed files */
+};
+/* Every workspace on disk, mounted or not. A nonzero return stops. */
+int fs_workspaces(struct fs *f,
+		  int (*fn)(void *ctx, const struct fs_workspace *w),
+		  void *ctx);
+/* Discard the changes of an unmounted workspace. -EBUSY mounted, -ENOENT. */
+int fs_workspace_remove(struct fs *f, const char *name);
+
+enum fs_change_kind {
+	FS_ADDED,
+	FS_MODIFIED,
+	FS_DELETED,
+	FS_RENAMED,    /* maybe modified as well: see `modified` */
+	FS_TYPECHANGE, /* now something else: a link instead of a file */
+	FS_MODE,       /* only permissions or owner differ */
+};
+struct fs_change { /* borrowed for the call */
+	enum fs_change_kind kind;
+	const char *path; /* relative to the mount */
+	const char *from; /* FS_RENAMED: its path in the revision */
+	uint32_t mode;    /* with S_IFMT; what it is now, of FS_DELETED 0 */
+	uint64_t size;
+	bool modified; /* FS_RENAMED: content differs too */
+};
+/* Everything that differs from the revision, sorted by path. Costs time by the
+ * number of changes only; a renamed or added directory is one entry, and what
+ * is below an added one follows. -EROFS for a read-only mount. Blocking: the
+ * kinds of replaced entries may have to be fetched. */
+int fs_changes(struct fs *f, const char *id_or_dir, int64_t deadline,
+	       int (*fn)(void *ctx, const struct fs_change *c), void *ctx);
+/* Make a path (relative to the mount; "" = everything) as it is in the
+ * revision: modified and deleted entries come back, added ones go. The kernel
+ * has been told when this returns. Programs that hold files open keep what
+ * they see. -ENOENT neither changed nor in the revision. Blocking. */
+int fs_reset(struct fs *f, const char *id_or_dir, const char *path,
+	     int64_t deadline);
+/* The content a path (as it is called now, or a deleted one) has in the
+ * revision, in pieces. -ENOENT if it has none (an added file); *ret_mode (may
+ * be NULL) with S_IFMT. The present content is in the mount. Blocking. */
+int fs_original(struct fs *f, const char *id_or_dir, const char *path,
+		int64_t deadline, uint32_t *ret_mode,
+		int (*fn)(void *ctx, const void *p, size_t n), void *ctx);
+
+/* The journal: what changed since when. A position is (generation, seq); the
+ * generation changes when history was lost. */
+struct fs_clock {
+	uint64_t generation, seq;
+};
+enum fs_journal_kind {
+	FS_JOURNAL_CREATE,
+	FS_JOURNAL_MODIFY,
+	FS_JOURNAL_REMOVE,
+	FS_JOURNAL_RENAME, /* from -> path */
+	FS_JOURNAL_ATTRS,
+	FS_JOURNAL_RESET, /* path and everything below may differ */
+};
+struct fs_journal_entry { /* borrowed for the call */
+	uint64_t seq;
+	enum fs_journal_kind kind;
+	const char *path, *from; /* from: NULL unless a rename */
+	bool is_dir;
+};
+/* Entries after `since` in order; a nonzero return of fn stops. Nothing yet:
+ * waits until the deadline (0: not at all) and returns 0 without entries.
+ * *ret is the position after the last entry given (since.generation 0: only
+ * that, no entries). -ESTALE: `since` is too old or of another generation;
+ * look at everything again and go on from *ret. -EROFS read-only. Writes to
+ * a file that was already reported and not asked for since are one entry. */
+int fs_journal(struct fs *f, const char *id_or_dir, struct fs_clock since,
+	       int64_t deadline,
+	       int (*fn)(void *ctx, const struct fs_journal_entry *e),
+	       void *ctx, struct fs_clock *ret);
 
 /* -- asking about paths ---------------------------------------------------- */
 
