@@ -1,0 +1,123 @@
+# shellcheck shell=bash disable=SC2034
+# SPDX-License-Identifier: Apache-2.0
+#
+# lib.sh - for the benches: rounds, medians, rows, and the things compared.
+
+. "$SCORPIO_SRC/tests/lib/functions.sh"
+. "$TESTLIB/fixtures.sh"
+. "$TESTLIB/repos.sh"
+ROUNDS=${BENCH_ROUNDS:-5}
+BENCH_FS=$SCORPIO_BUILD/tools/bench_fs
+MNT=$SCRATCH/scorpio
+requires root fuse git scorpio
+[ -x "$BENCH_FS" ] || skip "$BENCH_FS is not built"
+
+# -- rows --------------------------------------------------------------------------
+
+# row WHAT VALUE [UNIT] [BUDGET] [NOTE]
+row() {
+    printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "${3:-}" "${4:-}" "${5:-}" \
+        >>"${BENCH_ROWS:-/dev/null}"
+    printf '   %-50s %s%s %s\n' "$1" "$2" "${3:-}" "${5:-}"
+}
+
+calc() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; }
+
+# -- rounds ------------------------------------------------------------------------
+
+declare -A LEG=()
+
+# timed CMD... - prints nothing, sets SPENT in seconds
+timed() {
+    local begin=${EPOCHREALTIME/./} code=0
+    "$@" >/dev/null || code=$?
+    SPENT=$(awk -v a="$begin" -v b="${EPOCHREALTIME/./}" \
+        'BEGIN { printf "%.6f", (b - a) / 1e6 }')
+    [ $code -eq 0 ] || fail "$* ended with $code"
+}
+
+# rounds N LEG... - calls the function of each leg in turn, N times over; the
+# function leaves its seconds in SPENT
+rounds() {
+    local n=$1 i leg
+    shift
+    for leg; do LEG[$leg]=; done
+    for ((i = 0; i < n; i++)); do
+        for leg; do
+            SPENT=
+            "$leg"
+            LEG[$leg]+=" $SPENT"
+        done
+    done
+}
+
+median() { # LEG
+    # shellcheck disable=SC2086
+    printf '%s\n' ${LEG[$1]} | sort -g |
+        awk '{ v[NR] = $1 } END { printf "%.6f", NR % 2 ? v[(NR + 1) / 2] :
+            (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+spread() { # LEG - (max - min) / median in percent
+    # shellcheck disable=SC2086
+    printf '%s\n' ${LEG[$1]} | sort -g |
+        awk -v m="$(median "$1")" 'NR == 1 { a = $1 } { b = $1 }
+            END { printf "%d", (b - a) / m * 100 }'
+}
+
+# ratio WHAT LEG BASE BUDGET - a row; the note has both medians and the spread
+ratio() {
+    local a b
+    a=$(median "$2")
+    b=$(median "$3")
+    row "$1" "$(calc "$a / $b")" "" "$4" \
+        "$(calc "$a * 1000" 1) / $(calc "$b * 1000" 1) ms, spread $(spread "$3") %"
+}
+
+# -- what is compared ----------------------------------------------------------------
+
+bench_tree() { # sets REPO and TREE
+    "fixture_$BENCH_TREE"
+    REPO=$FIXTURE
+    fixture_checkout "$REPO"
+    TREE=$FIXTURE
+}
+
+# overlay_over DIR - kernel overlayfs on it at $SCRATCH/overlay
+overlay_over() {
+    mkdir -p "$SCRATCH"/{upper,work,overlay}
+    mount -t overlay overlay -o \
+        "lowerdir=$1,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" \
+        "$SCRATCH/overlay" || return 1
+}
+
+# ext4_image FILE MiB DIR - an ext4 of its own, so that it can be remounted
+ext4_image() {
+    requires mkfs.ext4
+    truncate -s "$2M" "$1"
+    mkfs.ext4 -q -F -O ^has_journal "$1"
+    mkdir -p "$3"
+    mount -o loop,noatime "$1" "$3"
+}
+
+# take a file out of the page cache (pages that a process maps stay)
+drop() {
+    sync "$1"
+    dd of="$1" oflag=nocache conv=notrunc,fdatasync count=0 status=none
+}
+
+rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
+
+fresh_store() { # end the daemon, forget everything, start again
+    if [ "${DAEMON_PID:-}" ]; then
+        is_mounted "$MNT" && scorpio_cli umount "$MNT"
+        stop_daemon
+    fi
+    rm -rf "${DAEMON_STORE:-$SCRATCH/store}"
+    start_daemon
+}
+
+forget_kernel() { # unmount and mount again: the kernel forgets, the store not
+    scorpio_cli umount "$MNT"
+    mount_source "$1" "$MNT"
+}

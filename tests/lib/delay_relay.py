@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""delay_relay.py PORT TARGET-PORT MS - a TCP relay on loopback that keeps each
+piece of data for MS/2 milliseconds in either direction: a round trip of MS.
+Stands in for tc netem where the kernel has none. Prints "ready" when it is.
+"""
+import asyncio
+import sys
+
+
+async def pump(reader, writer, delay):
+    queue = asyncio.Queue(maxsize=4096)
+    loop = asyncio.get_running_loop()
+
+    async def send():
+        while True:
+            due, data = await queue.get()
+            wait = due - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if not data:
+                break
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+    task = asyncio.create_task(send())
+    try:
+        while True:
+            data = await reader.read(262144)
+            await queue.put((loop.time() + delay, data))
+            if not data:
+                break
+        await task
+    except (ConnectionError, OSError):
+        task.cancel()
+
+
+async def main():
+    port, target, delay = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+
+    async def serve(reader, writer):
+        try:
+            # the handshake costs a round trip as well
+            await asyncio.sleep(delay / 1000)
+            up_reader, up_writer = await asyncio.open_connection(
+                "127.0.0.1", target)
+            await asyncio.gather(pump(reader, up_writer, delay / 2000),
+                                 pump(up_reader, writer, delay / 2000))
+            up_writer.close()
+        except (ConnectionError, OSError):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    print("ready", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main())
