@@ -177,9 +177,24 @@ static int set_limits(struct store *s, uint64_t max)
 
 /* -- LMDB -------------------------------------------------------------------------- */
 
+/* Objects lie in the file in the order they were fetched, which is about the
+ * order they are read again: the kernel's read-around makes a disk-cold read of
+ * a tree 2.5 times faster (docs/decisions/020). It only hurts a store that can
+ * never fit the page cache. */
+static unsigned read_ahead_flag(struct store *s)
+{
+	cleanup_free char *path = xasprintf("%s/data.mdb", s->path);
+	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+		       (uint64_t)sysconf(_SC_PAGESIZE);
+	struct stat st;
+
+	return !stat(path, &st) && (uint64_t)st.st_size > ram ? MDB_NORDAHEAD
+							       : 0;
+}
+
 static int env_open(struct store *s, uint64_t map)
 {
-	unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | MDB_NOSYNC;
+	unsigned flags = MDB_NOTLS | MDB_NOSYNC | read_ahead_flag(s);
 	int rc = mdb_env_create(&s->env);
 
 	if (rc)
