@@ -28,7 +28,8 @@
  * Answers are decompressed (gzip) unless the request has a Range or an
  * Accept-Encoding header of its own; max_response counts plain bytes.
  *
- * Any thread, blocking; no lock is held while waiting. on_data and the other
+ * Any thread, blocking; no lock is held while waiting. The first request makes
+ * the process ignore SIGPIPE unless it has a handler. on_data and the other
  * callbacks run on the calling thread and may call http_perform themselves.
  */
 #ifndef CORE_HTTP_H
@@ -72,8 +73,8 @@ int http_unix(const char *socket_path, struct scorpio_http *x);
 void http_set_traceparent(const char *traceparent);
 const char *http_traceparent(void); /* NULL if none */
 
-/* "connection refused" and so on: is the circuit of this URL's host open? Sets
- * *ret_wait_ms to the time until the next probe. */
+/* Is the circuit of this URL's host open? Then *ret_wait_ms is the time until
+ * the next probe may go out. */
 bool http_circuit_open(const char *url, int64_t *ret_wait_ms);
 
 /* Close idle connections and forget circuits (tests, fork, end). */
