@@ -63,6 +63,8 @@ struct call { /* one run() */
 	enum want_kind kind;
 	enum want_prio prio;
 	int64_t deadline, oldest;
+	int64_t ended;        /* flights.lock */
+	uint64_t random;      /* flights.lock; drawn at the end */
 	struct job *job;      /* owned; instead of flights */
 	bool cancel;          /* atomic */
 	bool progress, probe; /* flights.lock */

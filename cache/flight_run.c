@@ -170,13 +170,15 @@ static uint64_t next_random(struct flights *f)
 	return f->random;
 }
 
-/* Doubled with each try, a quarter more or less. */
-static int64_t retry_pause(struct flights *f, unsigned tries)
+/* Doubled with each try, a quarter more or less; the same for all objects of a
+ * call, so that they stay together. */
+static int64_t retry_pause(const struct flights *f, const struct call *c,
+			   unsigned tries)
 {
 	int64_t ns = f->o.retry_ns << MIN(tries - 1, 10u);
 
 	ns = MIN(ns, RETRY_MAX_NS);
-	return ns - ns / 4 + (int64_t)(next_random(f) % (uint64_t)(ns / 2 + 1));
+	return ns - ns / 4 + (int64_t)(c->random % (uint64_t)(ns / 2 + 1));
 }
 
 static bool has_time(const struct flight *fl, int64_t until)
@@ -211,7 +213,7 @@ static void settle(struct flights *f, struct call *c, struct flight *fl, int r,
 		   const char *text)
 {
 	bool cancelled = __atomic_load_n(&c->cancel, __ATOMIC_RELAXED);
-	int64_t now = now_ns(), pause;
+	int64_t now = c->ended, pause;
 
 	if (cancelled && (!r || r == -EINTR || r == -ETIMEDOUT)) {
 		flight_enqueue(f, fl);
@@ -233,7 +235,7 @@ static void settle(struct flights *f, struct call *c, struct flight *fl, int r,
 		return;
 	}
 	if (transient(r) && fl->tries + 1u < f->o.max_tries) {
-		pause = retry_pause(f, ++fl->tries);
+		pause = retry_pause(f, c, ++fl->tries);
 		if (has_time(fl, now + pause)) {
 			delay(f, fl, now + pause);
 			return;
@@ -307,6 +309,8 @@ static void end_call(struct flights *f, struct call *c, int r, const char *text)
 
 	r = MIN(r, 0);
 	unlink_call(f, c);
+	c->random = next_random(f);
+	c->ended = now_ns();
 	if (r == -ENOTSUP && c->kind == WANT_SIZE && !c->job)
 		f->o.no_sizes = true;
 	for (i = 0; i < c->n; i++) {

@@ -42,7 +42,6 @@ struct source {
 	uint32_t asks;     /* lock: calls in aux */
 };
 
-const char *store_path(const struct store *s); /* as in store.h */
 void source_count(struct source *s, enum source_op op);
 void source_metrics_init(struct source *s);
 void source_metrics_done(struct source *s);

@@ -160,6 +160,17 @@ int registry_add(const struct scorpio_backend *b, const char *origin)
 	return 0;
 }
 
+void registry_drop_last(size_t n)
+{
+	assert(n <= count);
+	for (; n; n--) {
+		count--;
+		free(entries[count].origin);
+		memset(&entries[count], 0, sizeof(entries[count]));
+	}
+	remember_schemes();
+}
+
 const struct scorpio_backend *registry_by_name(const char *name)
 {
 	size_t i;

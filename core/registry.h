@@ -14,6 +14,8 @@
 /* Copy min(struct_size) of the table and check it: required functions by name,
  * ABI major, name characters. -EINVAL/-EEXIST with a text. */
 int registry_add(const struct scorpio_backend *b, const char *origin);
+/* Undo the last n registry_add that succeeded. */
+void registry_drop_last(size_t n);
 /* NULL if none. By name, or by the scheme of a URL ("git+https://..."). A
  * plain path or URL without "+": the first backend whose schemes list the
  * plain scheme; a path that is a git repository is git, another directory dir. */

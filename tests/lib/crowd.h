@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * crowd.h - for the tests of cache/flight.c: a scripted server that answers
+ * batches, and crowds of wants that record what they were told.
+ */
+#ifndef TESTS_LIB_CROWD_H
+#define TESTS_LIB_CROWD_H
+
+#include "cache/flight.h"
+
+struct record { /* one call */
+	enum want_kind kind;
+	enum want_prio prio;
+	uint32_t n;
+	uint64_t first; /* number of its first object */
+};
+
+extern struct server {
+	pthread_mutex_t m;
+	pthread_cond_t c;
+	struct flights *f;
+	struct record calls[4096];
+	unsigned n_calls, running, most_running;
+	bool hold;      /* calls wait until released (or cancelled) */
+	bool deaf;      /* ... not even when cancelled */
+	int fail_calls; /* so many calls fail as a whole, with: */
+	int fail_with;
+	uint64_t object;  /* this object ... */
+	int object_error; /* ... fails so; */
+	int object_times; /* so many times */
+	bool forget;      /* objects are neither poured nor failed */
+	unsigned poured;
+} srv;
+
+void server_start(struct flight_options o); /* zeros: usual for tests */
+void server_restart(struct flight_options o);
+void server_stop(void);
+void server_hold(bool on);
+/* Wait until that many calls have started. */
+void server_await(unsigned n_calls);
+struct scorpio_id number_id(uint64_t n);
+
+struct crowd {
+	pthread_mutex_t m;
+	pthread_cond_t c;
+	unsigned n, done;
+	struct member {
+		struct want want;
+		struct crowd *crowd;
+		int result, calls;
+		char text[200];
+	} * all;
+	struct want **list;
+};
+
+/* n wants, of the objects first, first + step, ... */
+struct crowd *crowd_new(unsigned n, uint64_t first, uint64_t step,
+			enum want_kind kind, enum want_prio prio);
+struct crowd *crowd_one(uint64_t object, enum want_prio prio);
+void crowd_send(struct crowd *c);
+/* Until n of them are done. */
+void crowd_wait(struct crowd *c, unsigned n);
+void crowd_free(struct crowd *c);
+/* Assert that all end with the result, each once; frees. */
+void crowd_end(struct crowd *c, int result);
+/* Keep so many slots busy, one call each; the server is on hold then. */
+struct crowd **crowd_occupy(enum want_prio prio, unsigned calls);
+/* Release the server and expect the busy ones to end well. */
+void crowd_release(struct crowd **busy, unsigned calls);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is asked for what, when and in which order. */
+#include "cache/flight.h"
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "tests/lib/crowd.h"
+
+#include <check.h>
+#undef fail /* of check.h */
+
+static void setup(void)
+{
+	server_start((struct flight_options){ 0 });
+}
+
+/* -- single flight and batches --------------------------------------------- */
+
+START_TEST(thousand_wants_one_fetch)
+{
+	struct crowd *c = crowd_new(1000, 7, 0, WANT_BLOB, WANT_DEMAND);
+
+	crowd_send(c);
+	crowd_end(c, 0);
+	ck_assert_uint_eq(srv.n_calls, 1);
+	ck_assert_uint_eq(srv.poured, 1);
+}
+END_TEST
+
+START_TEST(joins_a_running_fetch)
+{
+	struct crowd *a = crowd_one(7, WANT_DEMAND),
+		     *b = crowd_one(7, WANT_DEMAND);
+
+	server_hold(true);
+	crowd_send(a);
+	server_await(1);
+	crowd_send(b);
+	server_hold(false);
+	crowd_end(a, 0);
+	crowd_end(b, 0);
+	ck_assert_uint_eq(srv.n_calls, 1);
+}
+END_TEST
+
+START_TEST(kinds_are_apart)
+{
+	struct crowd *a = crowd_new(1, 7, 0, WANT_TREE, WANT_DEMAND);
+	struct crowd *b = crowd_new(1, 7, 0, WANT_BLOB, WANT_DEMAND);
+
+	crowd_send(a);
+	crowd_send(b);
+	crowd_end(a, 0);
+	crowd_end(b, 0);
+	ck_assert_uint_eq(srv.n_calls, 2);
+}
+END_TEST
+
+START_TEST(batches_are_full)
+{
+	struct crowd *c = crowd_new(1000, 1, 1, WANT_BLOB, WANT_DEMAND);
+
+	crowd_send(c);
+	crowd_end(c, 0);
+	ck_assert_uint_eq(srv.n_calls, 10);
+	ck_assert_uint_le(srv.most_running, 4);
+}
+END_TEST
+
+START_TEST(wants_gather_while_slots_are_taken)
+{
+	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4), *c[50];
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		c[i] = crowd_one(200 + i, WANT_DEMAND);
+		crowd_send(c[i]);
+	}
+	crowd_release(busy, 4);
+	for (i = 0; i < 50; i++)
+		crowd_end(c[i], 0);
+	ck_assert_uint_eq(srv.n_calls, 5);
+}
+END_TEST
+
+START_TEST(gather_window_joins_neighbours)
+{
+	struct crowd *c[10];
+	int i;
+
+	server_restart((struct flight_options){ .gather_ns = 100 * NS_PER_MS });
+	for (i = 0; i < 10; i++) {
+		c[i] = crowd_one(i + 1, WANT_DEMAND);
+		crowd_send(c[i]);
+	}
+	for (i = 0; i < 10; i++)
+		crowd_end(c[i], 0);
+	ck_assert_uint_eq(srv.n_calls, 1);
+	ck_assert_uint_eq(srv.calls[0].n, 10);
+}
+END_TEST
+
+START_TEST(large_batch_skips_the_window)
+{
+	struct crowd *c = crowd_new(100, 1, 1, WANT_BLOB, WANT_DEMAND);
+	int64_t t = now_ns();
+
+	server_restart((struct flight_options){ .gather_ns = 3 * NS_PER_S });
+	crowd_send(c);
+	crowd_end(c, 0);
+	ck_assert_int_lt(now_ns() - t, NS_PER_S);
+}
+END_TEST
+
+/* -- priorities ------------------------------------------------------------ */
+
+START_TEST(prefetch_leaves_a_slot_for_demand)
+{
+	struct crowd *p = crowd_new(1000, 1, 1, WANT_BLOB, WANT_PREFETCH);
+	struct crowd *ra = crowd_new(1000, 5000, 1, WANT_BLOB, WANT_READAHEAD);
+	struct crowd *d = crowd_one(99999, WANT_DEMAND);
+	unsigned i, low = 0;
+
+	server_hold(true);
+	crowd_send(p);
+	server_await(2); /* of 4 slots prefetch may have two */
+	crowd_send(ra);
+	server_await(3);
+	crowd_send(d);
+	server_await(4);
+	ck_assert_int_eq(srv.calls[3].prio, WANT_DEMAND);
+	for (i = 0; i < 4; i++)
+		low += srv.calls[i].prio == WANT_PREFETCH;
+	ck_assert_uint_eq(low, 2);
+	server_hold(false);
+	crowd_end(d, 0);
+	crowd_end(ra, 0);
+	crowd_end(p, 0);
+}
+END_TEST
+
+START_TEST(demand_goes_first)
+{
+	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4);
+	struct crowd *p = crowd_new(10, 1, 1, WANT_BLOB, WANT_PREFETCH);
+	struct crowd *r = crowd_new(10, 100, 1, WANT_BLOB, WANT_READAHEAD);
+	struct crowd *d = crowd_new(10, 200, 1, WANT_BLOB, WANT_DEMAND);
+
+	crowd_send(p);
+	crowd_send(r);
+	crowd_send(d);
+	crowd_release(busy, 4);
+	crowd_end(p, 0);
+	crowd_end(r, 0);
+	crowd_end(d, 0);
+	ck_assert_int_eq(srv.calls[4].prio, WANT_DEMAND);
+	ck_assert_int_eq(srv.calls[5].prio, WANT_READAHEAD);
+	ck_assert_int_eq(srv.calls[6].prio, WANT_PREFETCH);
+}
+END_TEST
+
+START_TEST(demand_pulls_a_queued_prefetch_forward)
+{
+	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4);
+	struct crowd *p = crowd_new(300, 1, 1, WANT_BLOB, WANT_PREFETCH);
+	struct crowd *d = crowd_one(250, WANT_DEMAND);
+
+	crowd_send(p);
+	crowd_send(d);
+	crowd_release(busy, 4);
+	crowd_end(d, 0);
+	crowd_end(p, 0);
+	ck_assert_uint_eq(srv.calls[4].first, 250);
+	ck_assert_uint_eq(srv.calls[4].n, 1);
+	ck_assert_uint_eq(srv.poured, 304);
+}
+END_TEST
+
+START_TEST(single_slot_prefetch_gives_way)
+{
+	struct crowd *p = crowd_new(10, 1, 1, WANT_BLOB, WANT_PREFETCH);
+	struct crowd *d = crowd_one(500, WANT_DEMAND);
+
+	server_restart((struct flight_options){ .slots = 1 });
+	server_hold(true);
+	crowd_send(p);
+	server_await(1);
+	crowd_send(d);
+	server_await(2); /* the first was cancelled */
+	ck_assert_int_eq(srv.calls[1].prio, WANT_DEMAND);
+	server_hold(false);
+	crowd_end(d, 0);
+	crowd_end(p, 0); /* asked for again */
+}
+END_TEST
+
+/* -- deadlines and cancelling ---------------------------------------------- */
+
+START_TEST(deadline_holds_while_the_server_hangs)
+{
+	struct crowd *c = crowd_one(1, WANT_DEMAND),
+		     *late = crowd_one(2, WANT_DEMAND);
+	int64_t t = now_ns();
+
+	srv.deaf = true;
+	server_hold(true);
+	c->list[0]->deadline = deadline_in_ms(60);
+	crowd_send(c);
+	crowd_wait(c, 1);
+	ck_assert_int_ge(now_ns() - t, 59 * NS_PER_MS);
+	ck_assert_int_lt(now_ns() - t, NS_PER_S);
+	ck_assert_ptr_nonnull(strstr(c->all[0].text, "in time"));
+	crowd_end(c, -ETIMEDOUT);
+	late->list[0]->deadline = now_ns() - 1;
+	crowd_send(late);
+	crowd_end(late, -ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(deadlines_are_each_ones_own)
+{
+	struct crowd *a = crowd_one(1, WANT_DEMAND),
+		     *b = crowd_one(1, WANT_DEMAND);
+
+	server_hold(true);
+	a->list[0]->deadline = deadline_in_ms(30);
+	crowd_send(a);
+	crowd_send(b);
+	crowd_end(a, -ETIMEDOUT);
+	server_hold(false);
+	crowd_end(b, 0);
+}
+END_TEST
+
+START_TEST(cancel_queued)
+{
+	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4);
+	struct crowd *c = crowd_one(1, WANT_DEMAND);
+
+	crowd_send(c);
+	flight_cancel(srv.f, c->list[0]);
+	crowd_end(c, -EINTR);
+	crowd_release(busy, 4);
+	ck_assert_uint_eq(srv.n_calls, 4);
+}
+END_TEST
+
+START_TEST(cancel_stops_the_call_when_nobody_is_left)
+{
+	struct crowd *a = crowd_one(1, WANT_DEMAND),
+		     *b = crowd_one(1, WANT_DEMAND);
+	int64_t deadline = deadline_in_ms(5000);
+
+	server_hold(true);
+	crowd_send(a);
+	crowd_send(b);
+	server_await(1);
+	flight_cancel(srv.f, a->list[0]);
+	crowd_end(a, -EINTR);
+	ck_assert_uint_eq(srv.running, 1);
+	flight_cancel(srv.f, b->list[0]);
+	crowd_end(b, -EINTR);
+	pthread_mutex_lock(&srv.m);
+	while (srv.running)
+		ck_assert_int_eq(cond_wait_until(&srv.c, &srv.m, deadline), 0);
+	pthread_mutex_unlock(&srv.m);
+}
+END_TEST
+
+START_TEST(wanted_again_after_the_cancel)
+{
+	struct crowd *a = crowd_one(1, WANT_DEMAND),
+		     *b = crowd_one(1, WANT_DEMAND);
+
+	srv.deaf = true;
+	server_hold(true);
+	crowd_send(a);
+	server_await(1);
+	flight_cancel(srv.f, a->list[0]);
+	crowd_end(a, -EINTR);
+	crowd_send(b); /* joins the call that is being cancelled */
+	pthread_mutex_lock(&srv.m);
+	srv.deaf = false;
+	pthread_mutex_unlock(&srv.m);
+	server_await(2);
+	server_hold(false);
+	crowd_end(b, 0);
+}
+END_TEST
+
+/* -- jobs, ends, many threads ---------------------------------------------- */
+
+struct job_test {
+	pthread_mutex_t m;
+	pthread_cond_t c;
+	bool started, done;
+	int result;
+};
+
+static int job_run(void *ctx, const bool *cancel)
+{
+	struct job_test *j = ctx;
+
+	pthread_mutex_lock(&j->m);
+	j->started = true;
+	pthread_cond_broadcast(&j->c);
+	pthread_mutex_unlock(&j->m);
+	while (!__atomic_load_n(cancel, __ATOMIC_RELAXED))
+		usleep(1000);
+	return fail(-EINTR, "cancelled");
+}
+
+static void job_done(void *ctx, int result)
+{
+	struct job_test *j = ctx;
+
+	pthread_mutex_lock(&j->m);
+	j->done = true;
+	j->result = result;
+	pthread_mutex_unlock(&j->m);
+}
+
+START_TEST(stop_cancels_everything)
+{
+	struct job_test j = { .m = PTHREAD_MUTEX_INITIALIZER };
+	struct crowd **busy = crowd_occupy(WANT_DEMAND, 1);
+	struct crowd *c = crowd_new(500, 1, 1, WANT_TREE, WANT_PREFETCH);
+
+	cond_init(&j.c);
+	flight_job(srv.f, job_run, job_done, &j);
+	pthread_mutex_lock(&j.m);
+	while (!j.started)
+		pthread_cond_wait(&j.c, &j.m);
+	pthread_mutex_unlock(&j.m);
+	crowd_send(c);
+	ck_assert(flight_stop(srv.f, deadline_in_ms(5000)));
+	flight_free(srv.f);
+	crowd_end(busy[0], -EINTR);
+	free(busy);
+	crowd_end(c, -EINTR);
+	ck_assert(j.done);
+	ck_assert_int_eq(j.result, -EINTR);
+	server_start((struct flight_options){ 0 });
+}
+END_TEST
+
+START_TEST(stop_gives_up_on_a_deaf_call)
+{
+	struct crowd *c = crowd_one(1, WANT_DEMAND);
+
+	srv.deaf = true;
+	server_hold(true);
+	crowd_send(c);
+	server_await(1);
+	ck_assert(!flight_stop(srv.f, deadline_in_ms(50)));
+	crowd_end(c, -EINTR);
+	server_hold(false);
+}
+END_TEST
+
+static void *storm(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg, i, k;
+
+	for (i = 0; i < 40; i++) {
+		struct crowd *c =
+			crowd_new(20, rand_r(&seed) % 300, 1, rand_r(&seed) % 3,
+				  rand_r(&seed) % 3);
+
+		crowd_send(c);
+		for (k = 0; k < 20; k++)
+			if (rand_r(&seed) % 4 == 0)
+				flight_cancel(srv.f, c->list[k]);
+		crowd_wait(c, 20);
+		for (k = 0; k < 20; k++)
+			ck_assert(c->all[k].calls == 1 &&
+				  (c->all[k].result == 0 ||
+				   c->all[k].result == -EINTR));
+		crowd_free(c);
+	}
+	return NULL;
+}
+
+START_TEST(storm_of_threads)
+{
+	pthread_t t[8];
+	size_t i;
+
+	server_restart((struct flight_options){ .gather_ns = 100000 });
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		pthread_create(&t[i], NULL, storm, (void *)(i + 1));
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		pthread_join(t[i], NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("flight");
+	TCase *t = tcase_create("all");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, server_stop);
+	tcase_add_test(t, thousand_wants_one_fetch);
+	tcase_add_test(t, joins_a_running_fetch);
+	tcase_add_test(t, kinds_are_apart);
+	tcase_add_test(t, batches_are_full);
+	tcase_add_test(t, wants_gather_while_slots_are_taken);
+	tcase_add_test(t, gather_window_joins_neighbours);
+	tcase_add_test(t, large_batch_skips_the_window);
+	tcase_add_test(t, prefetch_leaves_a_slot_for_demand);
+	tcase_add_test(t, demand_goes_first);
+	tcase_add_test(t, demand_pulls_a_queued_prefetch_forward);
+	tcase_add_test(t, single_slot_prefetch_gives_way);
+	tcase_add_test(t, deadline_holds_while_the_server_hangs);
+	tcase_add_test(t, deadlines_are_each_ones_own);
+	tcase_add_test(t, cancel_queued);
+	tcase_add_test(t, cancel_stops_the_call_when_nobody_is_left);
+	tcase_add_test(t, wanted_again_after_the_cancel);
+	tcase_add_test(t, stop_cancels_everything);
+	tcase_add_test(t, stop_gives_up_on_a_deaf_call);
+	tcase_add_test(t, storm_of_threads);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
