@@ -35,13 +35,14 @@ struct blob_writer {
 	struct buf spool;
 	int spool_fd;
 	uint64_t spooled; /* bytes in spool_fd */
-	struct buf list; /* chunk hashes */
+	struct buf list;  /* chunk hashes */
 	struct put_state *state;
 	size_t fill;
 	uint8_t chunk[STORE_CHUNK_SIZE];
 };
 
-/* -- git's own digest ---------------------------------------------------------- */
+/* -- git's own digest
+ * ---------------------------------------------------------- */
 
 static enum hash_kind git_kind(const struct blob_writer *w)
 {
@@ -86,8 +87,9 @@ static int spool_out(struct blob_writer *w)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail(-errno, "store: cannot write below "
-					    "%s/scratch: %s",
+			return fail(-errno,
+				    "store: cannot write below "
+				    "%s/scratch: %s",
 				    w->s->path, strerror(errno));
 		done += (size_t)n;
 	}
@@ -112,8 +114,9 @@ static int spool_hash(struct blob_writer *w)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return fail(n ? -errno : -EIO, "store: cannot read "
-						       "back below %s/scratch",
+			return fail(n ? -errno : -EIO,
+				    "store: cannot read "
+				    "back below %s/scratch",
 				    w->s->path);
 		hash_update(w->git, p, (size_t)n);
 		at += (uint64_t)n;
@@ -122,15 +125,15 @@ static int spool_hash(struct blob_writer *w)
 	return 0;
 }
 
-/* -- life -------------------------------------------------------------------------- */
+/* -- life
+ * -------------------------------------------------------------------------- */
 
 static int too_big(struct store *s, uint64_t size)
 {
 	return fail(-EFBIG,
 		    "store: a file of %llu bytes does not fit into a store of "
 		    "%llu: raise cache.max_size",
-		    (unsigned long long)size,
-		    (unsigned long long)s->max_bytes);
+		    (unsigned long long)size, (unsigned long long)s->max_bytes);
 }
 
 static int check_id(const struct scorpio_id *id, uint32_t kind)
@@ -188,7 +191,8 @@ void blob_writer_abandon(struct blob_writer *w)
 	free(w);
 }
 
-/* -- chunks ------------------------------------------------------------------------ */
+/* -- chunks
+ * ------------------------------------------------------------------------ */
 
 /* Is the chunk there and sound? Then it counts as used now. */
 static bool chunk_known(struct blob_writer *w, const uint8_t *hash,
@@ -272,8 +276,9 @@ static int check_size(struct blob_writer *w, size_t n)
 	if (__builtin_add_overflow(w->got, n, &got))
 		return fail(-EFBIG, "store: a file without end");
 	if (w->size != SCORPIO_SIZE_UNKNOWN && got > w->size)
-		return fail(-EIO, "store: more than the announced %llu bytes "
-				  "arrived",
+		return fail(-EIO,
+			    "store: more than the announced %llu bytes "
+			    "arrived",
 			    (unsigned long long)w->size);
 	if (got > store_object_max(w->s))
 		return too_big(w->s, got);
@@ -316,7 +321,8 @@ int blob_writer_data(struct blob_writer *w, const void *p, size_t n)
 	return w->error;
 }
 
-/* -- the end ------------------------------------------------------------------------- */
+/* -- the end
+ * ------------------------------------------------------------------------- */
 
 struct digests {
 	uint8_t sha256[SHA256_LEN], sha1[SHA1_LEN];
@@ -362,8 +368,9 @@ static int verify(struct blob_writer *w, const struct digests *d)
 	if (w->id_kind == SCORPIO_ID_OPAQUE ||
 	    !memcmp(is, w->id.bytes, w->id.len))
 		return 0;
-	return fail(-EBADMSG, "store: content of %s has the id %s: the server "
-			      "or the way from it is broken",
+	return fail(-EBADMSG,
+		    "store: content of %s has the id %s: the server "
+		    "or the way from it is broken",
 		    id_hex(&w->id, want), hex_encode(is, w->id.len, have));
 }
 

@@ -5,11 +5,11 @@
 
 #include <zstd.h>
 
-#define SUM 8u         /* every record starts with its checksum */
-#define CHUNK_HEAD 16u /* checksum, plain length, codec */
-#define BLOB_SIZE 1u   /* blob kinds: a size alone, */
-#define BLOB_FULL 2u   /* digests and chunks too */
-#define BLOB_HEAD 24u
+#define SUM          8u  /* every record starts with its checksum */
+#define CHUNK_HEAD   16u /* checksum, plain length, codec */
+#define BLOB_SIZE    1u  /* blob kinds: a size alone, */
+#define BLOB_FULL    2u  /* digests and chunks too */
+#define BLOB_HEAD    24u
 #define BLOB_DIGESTS (SHA256_LEN + SHA1_LEN + 4u)
 
 /* -- compression contexts, one pair a thread ------------------------------- */
@@ -78,7 +78,8 @@ static int decompress(void *out, size_t n, const void *p, size_t len)
 	return got == n ? 0 : -EBADMSG;
 }
 
-/* -- the checksum in front --------------------------------------------------- */
+/* -- the checksum in front ---------------------------------------------------
+ */
 
 uint64_t codec_seed(const void *p, size_t n)
 {
@@ -133,7 +134,8 @@ int codec_value_parse(const void *rec, size_t len, uint64_t seed,
 	return 0;
 }
 
-/* -- chunks ------------------------------------------------------------------ */
+/* -- chunks ------------------------------------------------------------------
+ */
 
 void codec_chunk_pack(struct buf *ret, uint64_t seed, const void *plain,
 		      size_t n, int level)
@@ -213,7 +215,8 @@ int codec_index_parse(const void *rec, size_t len, uint64_t seed,
 	return 0;
 }
 
-/* -- blobs ------------------------------------------------------------------- */
+/* -- blobs -------------------------------------------------------------------
+ */
 
 static size_t inline_len(uint32_t chunks)
 {
@@ -281,8 +284,8 @@ void codec_seg_pack(struct buf *ret, uint64_t seed, const uint8_t *list,
 	codec_value_pack(ret, seed, list, (size_t)count * SHA256_LEN);
 }
 
-int codec_seg_parse(const void *rec, size_t len, uint64_t seed,
-		    uint32_t count, const uint8_t **ret_list)
+int codec_seg_parse(const void *rec, size_t len, uint64_t seed, uint32_t count,
+		    const uint8_t **ret_list)
 {
 	if (len != SUM + (size_t)count * SHA256_LEN ||
 	    !sealed(rec, len, SUM, seed))

@@ -25,21 +25,23 @@
 #include "core/buf.h"
 #include "core/hash.h"
 
-#define CODEC_CHUNK (64u * 1024u) /* plain bytes of a full chunk */
-#define CODEC_INLINE 8u           /* most chunk hashes in a blob record */
-#define CODEC_SEG 255u            /* hashes a segment: two pages of LMDB */
+#define CODEC_CHUNK  (64u * 1024u) /* plain bytes of a full chunk */
+#define CODEC_INLINE 8u            /* most chunk hashes in a blob record */
+#define CODEC_SEG    255u          /* hashes a segment: two pages of LMDB */
 
 enum codec_kind { CODEC_RAW = 0, CODEC_ZSTD = 1 };
 
 uint64_t codec_seed(const void *key, size_t n);
 uint64_t codec_chunk_seed(const uint8_t hash[SHA256_LEN]);
 
-/* -- sealed values ---------------------------------------------------------- */
+/* -- sealed values ----------------------------------------------------------
+ */
 void codec_value_pack(struct buf *ret, uint64_t seed, const void *p, size_t n);
 int codec_value_parse(const void *rec, size_t len, uint64_t seed,
 		      const void **ret_p, size_t *ret_n);
 
-/* -- chunks ----------------------------------------------------------------- */
+/* -- chunks -----------------------------------------------------------------
+ */
 struct codec_chunk {
 	const uint8_t *payload;
 	uint32_t payload_len;
@@ -68,7 +70,8 @@ void codec_index_pack(uint8_t out[CODEC_INDEX_LEN], uint64_t seed,
 int codec_index_parse(const void *rec, size_t len, uint64_t seed,
 		      struct codec_index *ret);
 
-/* -- blobs ------------------------------------------------------------------ */
+/* -- blobs ------------------------------------------------------------------
+ */
 struct codec_blob {
 	uint64_t size;
 	uint32_t chunks;
@@ -81,14 +84,15 @@ static inline uint64_t codec_chunks(uint64_t size)
 	return size / CODEC_CHUNK + (size % CODEC_CHUNK != 0);
 }
 /* list: all hashes; used if there are 2 to CODEC_INLINE. */
-void codec_blob_pack(struct buf *ret, uint64_t seed, const struct codec_blob *b);
+void codec_blob_pack(struct buf *ret, uint64_t seed,
+		     const struct codec_blob *b);
 int codec_blob_parse(const void *rec, size_t len, uint64_t seed,
 		     struct codec_blob *ret);
 /* A segment: its seed depends on its number. */
 uint64_t codec_seg_seed(uint64_t seed, uint32_t number);
 void codec_seg_pack(struct buf *ret, uint64_t seed, const uint8_t *list,
 		    uint32_t count);
-int codec_seg_parse(const void *rec, size_t len, uint64_t seed,
-		    uint32_t count, const uint8_t **ret_list);
+int codec_seg_parse(const void *rec, size_t len, uint64_t seed, uint32_t count,
+		    const uint8_t **ret_list);
 
 #endif

@@ -12,11 +12,11 @@
  */
 #include "cache/store_impl.h"
 
-#define SAMPLE 65536u
-#define STEP 1024u     /* removals in one transaction */
-#define SCAN 65536u    /* records looked at in one read transaction */
-#define PASSES 8
-#define FULL_TRIES 200 /* with a full map and pages held by readers */
+#define SAMPLE       65536u
+#define STEP         1024u  /* removals in one transaction */
+#define SCAN         65536u /* records looked at in one read transaction */
+#define PASSES       8
+#define FULL_TRIES   200 /* with a full map and pages held by readers */
 #define FULL_WAIT_US 10000
 
 uint64_t evict_high(const struct store *s)
@@ -67,7 +67,8 @@ static bool pinned(const struct evict *e, enum store_dbi dbi, const MDB_val *k)
 	       mark_has(&e->marks, mark_key(dbi, k->mv_data, k->mv_size));
 }
 
-/* -- which chunks ---------------------------------------------------------------- */
+/* -- which chunks
+ * ---------------------------------------------------------------- */
 
 static int sample(struct evict *e, MDB_txn *txn, struct aged *out,
 		  size_t *ret_n, size_t *ret_seen)
@@ -124,7 +125,8 @@ static bool find_cutoff(struct evict *e, uint64_t need)
 	return true;
 }
 
-/* -- collecting and removing --------------------------------------------------------- */
+/* -- collecting and removing
+ * --------------------------------------------------------- */
 
 static bool wanted(const struct evict *e, enum store_dbi dbi, const MDB_val *k,
 		   const MDB_val *v)
@@ -349,7 +351,8 @@ int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed)
 	return rc;
 }
 
-/* -- figures -------------------------------------------------------------------------- */
+/* -- figures
+ * -------------------------------------------------------------------------- */
 
 static int stat_txn(struct store *s, MDB_txn *txn, struct store_stats *st)
 {

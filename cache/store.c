@@ -8,13 +8,11 @@
  */
 #include "cache/store_impl.h"
 
-#include "core/id.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define CHECK_SECONDS 60
+#define CHECK_SECONDS      60
 #define CRASH_LOOP_SECONDS 60
 
 static const char *const dbi_names[DBI_COUNT] = {
@@ -22,7 +20,8 @@ static const char *const dbi_names[DBI_COUNT] = {
 };
 static uint64_t serials; /* atomic */
 
-/* -- small things ------------------------------------------------------------ */
+/* -- small things ------------------------------------------------------------
+ */
 
 int store_mdb_errno(int rc)
 {
@@ -46,8 +45,9 @@ int store_mdb_errno(int rc)
 int store_mdb_fail(int rc, const char *what)
 {
 	if (rc == MDB_PANIC)
-		return fail(-EIO, "store: %s: the disk failed while LMDB wrote "
-				  "its root; restart the daemon",
+		return fail(-EIO,
+			    "store: %s: the disk failed while LMDB wrote "
+			    "its root; restart the daemon",
 			    what);
 	if (rc < 0 && rc != MDB_MAP_FULL && rc != MDB_NOTFOUND &&
 	    rc != MDB_READERS_FULL)
@@ -117,7 +117,8 @@ int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret)
 	return 0;
 }
 
-/* -- directory and sizes ------------------------------------------------------- */
+/* -- directory and sizes
+ * ------------------------------------------------------- */
 
 static int make_dir(const char *path)
 {
@@ -166,8 +167,9 @@ static int set_limits(struct store *s, uint64_t max)
 		max = MAX(max, STORE_MIN_BYTES);
 	}
 	if (max < STORE_MIN_BYTES)
-		return fail(-EINVAL, "store: a limit of %llu bytes is too "
-				     "small: cache.max_size is at least 8 MiB",
+		return fail(-EINVAL,
+			    "store: a limit of %llu bytes is too "
+			    "small: cache.max_size is at least 8 MiB",
 			    (unsigned long long)max);
 	s->max_bytes = max / s->page * s->page;
 	s->batch_bytes = (size_t)MIN(4 * MiB, s->max_bytes / 32);
@@ -175,7 +177,8 @@ static int set_limits(struct store *s, uint64_t max)
 	return 0;
 }
 
-/* -- LMDB -------------------------------------------------------------------------- */
+/* -- LMDB
+ * -------------------------------------------------------------------------- */
 
 /* Objects lie in the file in the order they were fetched, which is about the
  * order they are read again: the kernel's read-around makes a disk-cold read of
@@ -213,8 +216,9 @@ static int env_open(struct store *s, uint64_t map)
 	mdb_env_close(s->env);
 	s->env = NULL;
 	if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
-		return fail(-EINVAL, "store: %s/data.mdb is not a store: "
-				     "choose another directory",
+		return fail(-EINVAL,
+			    "store: %s/data.mdb is not a store: "
+			    "choose another directory",
 			    s->path);
 	return fail_prefix(store_mdb_fail(rc, "open"), "%s", s->path);
 }
@@ -231,8 +235,9 @@ static int check_ours(struct store *s, MDB_txn *txn)
 		return store_mdb_fail(rc, "open a database");
 	rc = mdb_stat(txn, 1, &st); /* 1: the main tree */
 	if (rc || st.ms_entries || s->read_only)
-		return fail(-EINVAL, "store: %s is not a store: choose another "
-				     "directory",
+		return fail(-EINVAL,
+			    "store: %s is not a store: choose another "
+			    "directory",
 			    s->path);
 	return 0;
 }
@@ -311,14 +316,15 @@ static int setup(struct store *s)
 	return 0;
 }
 
-/* -- a file over the limit ----------------------------------------------------------- */
+/* -- a file over the limit
+ * ----------------------------------------------------------- */
 
 static int compact(struct store *s)
 {
 	cleanup_free char *to = xasprintf("%s/data.compact", s->path);
 	cleanup_free char *at = xasprintf("%s/data.mdb", s->path);
-	cleanup_fd int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-				 0600);
+	cleanup_fd int fd =
+		open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int rc = fd < 0 ? errno : mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT);
 
 	if (!rc && fsync(fd))
@@ -370,7 +376,8 @@ static int open_limited(struct store *s)
 	return r ? r : setup(s);
 }
 
-/* -- what the last owner left ----------------------------------------------------------- */
+/* -- what the last owner left
+ * ----------------------------------------------------------- */
 
 /* Is there reason to walk the whole structure before LMDB maps it? */
 static bool suspicious(const struct store_state *st)
@@ -408,7 +415,8 @@ static int check(struct store *s, const struct store_state *st)
 	return store_state_set_aside(s, why);
 }
 
-/* -- open and close -------------------------------------------------------------------------- */
+/* -- open and close
+ * -------------------------------------------------------------------------- */
 
 static int open_steps(struct store *s, const struct store_options *o)
 {
@@ -497,128 +505,4 @@ void store_close(struct store *s)
 	free(s->notice);
 	free(s->path);
 	free(s);
-}
-
-/* -- values and spaces -------------------------------------------------------------------------- */
-
-static int put_meta(struct store *s, const uint8_t *k, size_t len,
-		    const void *p, size_t n)
-{
-	struct store_op *op = store_op_new(n ? OP_PUT : OP_DEL, k, len);
-
-	op->dbi = DBI_META;
-	if (n)
-		codec_value_pack(&op->data, codec_seed(k, len), p, n);
-	return store_queue_wait(s, op, DEADLINE_NONE);
-}
-
-int store_put_value(struct store *s, const char *name, const void *p, size_t n)
-{
-	uint8_t k[STORE_NAME_BYTES + 2] = "v/";
-	size_t len = strlen(name);
-	int r;
-
-	if (!len || len > STORE_NAME_BYTES)
-		return fail(-EINVAL, "store: a value's name has 1 to %u bytes",
-			    STORE_NAME_BYTES);
-	if (n > STORE_VALUE_MAX)
-		return fail(-EFBIG, "store: the value '%s' has more than "
-				    "64 KiB",
-			    name);
-	memcpy(k + 2, name, len);
-	r = put_meta(s, k, len + 2, p, n);
-	return r == -ENOENT && !n ? 0 : r;
-}
-
-static int find_space(struct store *s, const uint8_t *k, size_t len,
-		      uint16_t *ret)
-{
-	struct store_reader r;
-	const void *p;
-	size_t n;
-	MDB_val v;
-	int rc = store_read_begin(s, &r);
-
-	if (rc)
-		return rc;
-	rc = store_get(&r, DBI_META, k, len, &v);
-	if (!rc && (codec_value_parse(v.mv_data, v.mv_size, codec_seed(k, len),
-				      &p, &n) ||
-		    n != 2))
-		rc = -ENOENT;
-	if (!rc)
-		*ret = get_u16(p);
-	store_read_end(&r);
-	return rc;
-}
-
-static int make_space(struct store *s, const uint8_t *k, size_t len,
-		      uint16_t *ret)
-{
-	struct store_op *op = store_op_new(OP_SPACE, k, len);
-	uint64_t number = 0;
-	int r;
-
-	op->ret = &number;
-	r = store_queue_wait(s, op, DEADLINE_NONE);
-	if (!r)
-		*ret = (uint16_t)number;
-	return r;
-}
-
-static uint16_t known_space(struct store *s, const char *name)
-{
-	lock_scope(&s->space_lock);
-	char **names = (char **)(void *)s->spaces.data;
-
-	for (size_t i = 0; i < s->spaces.len / sizeof(*names); i++)
-		if (names[i] && !strcmp(names[i], name))
-			return (uint16_t)(i + 1);
-	return 0;
-}
-
-static void remember_space(struct store *s, const char *name, uint16_t number)
-{
-	size_t need = number * sizeof(char *);
-	lock_scope(&s->space_lock);
-	char **names;
-
-	if (s->spaces.len < need) {
-		size_t more = need - s->spaces.len;
-
-		buf_reserve(&s->spaces, more);
-		memset(s->spaces.data + s->spaces.len, 0, more);
-		s->spaces.len = need;
-	}
-	names = (char **)(void *)s->spaces.data;
-	if (!names[number - 1])
-		names[number - 1] = xstrdup(name);
-}
-
-int store_space(struct store *s, const char *name, uint16_t *ret)
-{
-	uint8_t k[STORE_NAME_BYTES + 2] = "s/";
-	size_t len = strlen(name);
-	uint16_t n;
-	int r;
-
-	if (!len || len > STORE_NAME_BYTES)
-		return fail(-EINVAL, "store: a space's name has 1 to %u bytes",
-			    STORE_NAME_BYTES);
-	n = known_space(s, name);
-	if (n) {
-		*ret = n;
-		return 0;
-	}
-	memcpy(k + 2, name, len);
-	r = find_space(s, k, len + 2, &n);
-	if (r == -ENOENT)
-		r = make_space(s, k, len + 2, &n);
-	if (r)
-		return r;
-	if (!n)
-		return fail(-EIO, "store: a space without a number");
-	remember_space(s, name, n);
-	*ret = n;
-	return 0;
 }

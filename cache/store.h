@@ -33,7 +33,7 @@
 #include "core/hash.h"
 
 #define STORE_CHUNK_SIZE (64u * 1024u)
-#define STORE_KEY_MAX (2 + SCORPIO_ID_MAX)
+#define STORE_KEY_MAX    (2 + SCORPIO_ID_MAX)
 
 struct store;
 
@@ -52,7 +52,8 @@ struct store_options {
 
 /* -EBUSY another process has it; -EINVAL the format is newer or not a store;
  * -EACCES, -ENOSPC, -EROFS from the disk, with a text each. After an unclean
- * machine stop the store is checked in a child first and set aside if broken. */
+ * machine stop the store is checked in a child first and set aside if broken.
+ */
 int store_open(const struct store_options *o, struct store **ret);
 void store_close(struct store *s); /* waits for the writer; NULL is fine */
 /* What opening had to do that the user should know (set a damaged store aside,
@@ -104,7 +105,8 @@ bool store_blob_present(struct store_reader *r, const struct store_key *k,
 /* -- writing (queued to the writer thread) -------------------------------- */
 
 /* Runs on the writer thread after the commit that holds the object (result 0)
- * or after its failure. Must not block and must not call the store's writers. */
+ * or after its failure. Must not block and must not call the store's writers.
+ */
 typedef void (*store_done_fn)(void *ctx, int result);
 
 /* Store a tree made with tree_builder_finish(seed = store_key_seed(k)). The
@@ -139,7 +141,8 @@ int store_put_value(struct store *s, const char *name, const void *p,
 		    size_t n); /* n 0 removes; committed on return */
 int store_get_value(struct store *s, const char *name, struct buf *ret);
 
-/* -- keeping house ---------------------------------------------------------- */
+/* -- keeping house ----------------------------------------------------------
+ */
 
 struct store_stats {
 	uint64_t max_bytes, file_bytes, used_bytes; /* used: pages in use */
@@ -157,8 +160,9 @@ int store_gc(struct store *s, uint64_t target, bool dry_run,
 int store_pin(struct store *s, const char *name, const struct store_key *k,
 	      bool is_tree);
 int store_unpin(struct store *s, const char *name);
-int store_pins(struct store *s, void (*fn)(void *ctx, const char *name,
-					   const struct store_key *k),
+int store_pins(struct store *s,
+	       void (*fn)(void *ctx, const char *name,
+			  const struct store_key *k),
 	       void *ctx);
 struct store_verify {
 	uint64_t trees, blobs, chunks, damaged, repaired;

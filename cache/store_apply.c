@@ -4,17 +4,16 @@
 
 #define COUNTERS "counters"
 
-static int put(struct store *s, MDB_txn *txn, enum store_dbi dbi,
-	       const void *k, size_t len, const void *p, size_t n,
-	       unsigned flags)
+static int put(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
+	       size_t len, const void *p, size_t n, unsigned flags)
 {
 	MDB_val name = store_val(k, len), v = store_val(p, n);
 
 	return mdb_put(txn, s->dbi[dbi], &name, &v, flags);
 }
 
-static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi,
-	       const void *k, size_t len, MDB_val *ret)
+static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
+	       size_t len, MDB_val *ret)
 {
 	MDB_val name = store_val(k, len);
 
@@ -22,8 +21,8 @@ static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi,
 }
 
 /* Absent is fine. */
-static int del(struct store *s, MDB_txn *txn, enum store_dbi dbi,
-	       const void *k, size_t len)
+static int del(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
+	       size_t len)
 {
 	MDB_val name = store_val(k, len);
 	int rc = mdb_del(txn, s->dbi[dbi], &name, NULL);
@@ -36,7 +35,8 @@ static void less(uint64_t *counter, uint64_t n)
 	*counter -= MIN(*counter, n);
 }
 
-/* -- counters ---------------------------------------------------------------- */
+/* -- counters ----------------------------------------------------------------
+ */
 
 int store_counters_save(struct store *s, MDB_txn *txn,
 			const struct store_counters *c)
@@ -78,10 +78,10 @@ int store_counters_load(struct store *s, MDB_txn *txn,
 	if (rc && rc != MDB_NOTFOUND)
 		return store_mdb_fail(rc, "read the counters");
 	if (!rc) {
-		if (!codec_value_parse(v.mv_data, v.mv_size,
-				       codec_seed(COUNTERS,
-						  sizeof(COUNTERS) - 1),
-				       &p, &n) &&
+		if (!codec_value_parse(
+			    v.mv_data, v.mv_size,
+			    codec_seed(COUNTERS, sizeof(COUNTERS) - 1), &p,
+			    &n) &&
 		    n == sizeof(c))
 			memcpy(&c, p, sizeof(c));
 		else /* damaged: no number given out may come again */
@@ -96,10 +96,11 @@ int store_counters_load(struct store *s, MDB_txn *txn,
 	return 0;
 }
 
-/* -- removing ------------------------------------------------------------------ */
+/* -- removing
+ * ------------------------------------------------------------------ */
 
-int store_chunk_remove(struct store *s, MDB_txn *txn,
-		       struct store_counters *c, const uint8_t *hash)
+int store_chunk_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
+		       const uint8_t *hash)
 {
 	struct codec_index x;
 	MDB_val v;
@@ -146,8 +147,8 @@ int store_blob_remove(struct store *s, MDB_txn *txn, const MDB_val *key)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-int store_tree_remove(struct store *s, MDB_txn *txn,
-		      struct store_counters *c, const MDB_val *key)
+int store_tree_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
+		      const MDB_val *key)
 {
 	MDB_val v, k = *key;
 	int rc = mdb_get(txn, s->dbi[DBI_TREE], &k, &v);
@@ -158,10 +159,11 @@ int store_tree_remove(struct store *s, MDB_txn *txn,
 	return mdb_del(txn, s->dbi[DBI_TREE], &k, NULL);
 }
 
-/* -- putting -------------------------------------------------------------------- */
+/* -- putting
+ * -------------------------------------------------------------------- */
 
-static int apply_chunk(struct store *s, MDB_txn *txn,
-		       struct store_counters *c, struct store_op *op)
+static int apply_chunk(struct store *s, MDB_txn *txn, struct store_counters *c,
+		       struct store_op *op)
 {
 	uint64_t seed = codec_chunk_seed(op->key);
 	struct codec_index x = { 0 };
@@ -270,8 +272,8 @@ static int apply_del(struct store *s, MDB_txn *txn, struct store_op *op)
 	return 0;
 }
 
-static int apply_space(struct store *s, MDB_txn *txn,
-		       struct store_counters *c, struct store_op *op)
+static int apply_space(struct store *s, MDB_txn *txn, struct store_counters *c,
+		       struct store_op *op)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	uint64_t seed = codec_seed(op->key, op->key_len);
@@ -298,7 +300,8 @@ static int apply_space(struct store *s, MDB_txn *txn,
 	return put(s, txn, DBI_META, op->key, op->key_len, b.data, b.len, 0);
 }
 
-/* -- dropping what is damaged: look again first --------------------------------- */
+/* -- dropping what is damaged: look again first
+ * --------------------------------- */
 
 static bool tree_bad(struct store *s, MDB_txn *txn, const struct store_op *op)
 {
@@ -345,8 +348,7 @@ static bool blob_bad(struct store *s, MDB_txn *txn, const struct store_op *op)
 	return bad;
 }
 
-static bool chunk_bad(struct store *s, MDB_txn *txn,
-		      const struct store_op *op)
+static bool chunk_bad(struct store *s, MDB_txn *txn, const struct store_op *op)
 {
 	struct codec_index x;
 	struct codec_chunk c;
@@ -414,7 +416,8 @@ int store_apply(struct store *s, MDB_txn *txn, struct store_counters *c,
 	return 0;
 }
 
-/* -- last use ---------------------------------------------------------------------- */
+/* -- last use
+ * ---------------------------------------------------------------------- */
 
 static int compare_prints(const void *a, const void *b)
 {
@@ -430,8 +433,8 @@ static size_t take_used(struct store *s, uint64_t *out)
 
 		if (!x)
 			continue;
-		out[n++] = __atomic_exchange_n(&s->used[i], 0,
-					       __ATOMIC_RELAXED);
+		out[n++] =
+			__atomic_exchange_n(&s->used[i], 0, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&s->used_count, 0, __ATOMIC_RELAXED);
 	qsort(out, n, sizeof(*out), compare_prints);

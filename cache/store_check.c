@@ -12,24 +12,25 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define META_MAGIC 0xBEEFC0DEu
+#define META_MAGIC   0xBEEFC0DEu
 #define META_VERSION 1u
-#define PAGE_HEAD 16u
-#define PG_BRANCH 0x01u
-#define PG_LEAF 0x02u
-#define PG_OVERFLOW 0x04u
-#define PG_META 0x08u
-#define PG_ALLOWED 0x0fu /* what may be set in a page at rest, besides DIRTY */
-#define PG_DIRTY 0x10u
-#define NODE_HEAD 8u
-#define NODE_BIG 0x01u
-#define NODE_SUB 0x02u
+#define PAGE_HEAD    16u
+#define PG_BRANCH    0x01u
+#define PG_LEAF      0x02u
+#define PG_OVERFLOW  0x04u
+#define PG_META      0x08u
+#define PG_ALLOWED   0x0fu /* what may be set in a page at rest, besides DIRTY \
+			    */
+#define PG_DIRTY   0x10u
+#define NODE_HEAD  8u
+#define NODE_BIG   0x01u
+#define NODE_SUB   0x02u
 #define DB_INTEGER 0x08u
-#define DB_LEN 48u
-#define NONE UINT64_MAX
-#define DEPTH_MAX 32u
-#define KEY_MAX 511u
-#define PAGE_MAX 65536u
+#define DB_LEN     48u
+#define NONE       UINT64_MAX
+#define DEPTH_MAX  32u
+#define KEY_MAX    511u
+#define PAGE_MAX   65536u
 
 struct db {
 	uint16_t flags, depth;
@@ -72,7 +73,8 @@ static int bad(struct walk *w, uint64_t page, const char *why)
 		    (unsigned long long)page, w->what, why);
 }
 
-/* -- meta pages ------------------------------------------------------------------ */
+/* -- meta pages
+ * ------------------------------------------------------------------ */
 
 static void parse_db(const uint8_t *p, struct db *ret)
 {
@@ -139,7 +141,8 @@ static int read_metas(struct walk *w, uint64_t txnid)
 	return 0;
 }
 
-/* -- pages ------------------------------------------------------------------------- */
+/* -- pages
+ * ------------------------------------------------------------------------- */
 
 static int mark(struct walk *w, uint64_t page, uint64_t n)
 {
@@ -244,9 +247,8 @@ static int page_shape(struct tree *t, uint64_t page, const uint8_t *p,
 }
 
 /* The key of node i, checked to lie inside the page, in order after prev. */
-static int node_key(struct tree *t, uint64_t page, const uint8_t *p,
-		    uint32_t i, bool branch, struct key lo, struct key hi,
-		    struct key *prev)
+static int node_key(struct tree *t, uint64_t page, const uint8_t *p, uint32_t i,
+		    bool branch, struct key lo, struct key hi, struct key *prev)
 {
 	uint32_t size = t->w->m.page;
 	uint16_t off = get_u16(p + PAGE_HEAD + 2 * i);
@@ -264,8 +266,8 @@ static int node_key(struct tree *t, uint64_t page, const uint8_t *p,
 	}
 	if (!k.len || (t->db->flags & DB_INTEGER && k.len != 8))
 		return bad(t->w, page, "a key of bad length");
-	if (prev->p && (i ? compare(t->db, *prev, k) >= 0
-			  : compare(t->db, *prev, k) > 0))
+	if (prev->p &&
+	    (i ? compare(t->db, *prev, k) >= 0 : compare(t->db, *prev, k) > 0))
 		return bad(t->w, page, "keys out of order");
 	if (hi.p && compare(t->db, k, hi) >= 0)
 		return bad(t->w, page, "a key beyond its parent's");
@@ -353,7 +355,8 @@ static int walk_tree(struct tree *t)
 	return 0;
 }
 
-/* -- the databases ------------------------------------------------------------------- */
+/* -- the databases
+ * ------------------------------------------------------------------- */
 
 static int main_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 		     uint64_t len, uint64_t overflow)

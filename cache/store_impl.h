@@ -3,7 +3,8 @@
  * store_impl.h - what the files of the store share with each other and with
  * nobody else.
  *
- *	store.c        open, close, values, spaces
+ *	store.c        open and close
+ *	store_value.c  named values and id spaces
  *	store_state.c  the lock, the clean-shutdown mark, setting aside
  *	store_check.c  structure of the data file, without LMDB
  *	store_read.c   read transactions and everything that reads
@@ -27,15 +28,15 @@
 
 #include <lmdb.h>
 
-#define STORE_FORMAT 1u
-#define STORE_MIN_BYTES (8 * MiB)
-#define STORE_READERS_MAX 1024u
-#define STORE_VALUE_MAX (64 * KiB)
-#define STORE_NAME_BYTES 400u /* longest value, space or pin name */
-#define STORE_USED_SLOTS (1u << 16)
+#define STORE_FORMAT         1u
+#define STORE_MIN_BYTES      (8 * MiB)
+#define STORE_READERS_MAX    1024u
+#define STORE_VALUE_MAX      (64 * KiB)
+#define STORE_NAME_BYTES     400u /* longest value, space or pin name */
+#define STORE_USED_SLOTS     (1u << 16)
 #define STORE_VERIFIED_SLOTS 1024u
-#define STORE_TREE_SMALL (16 * KiB) /* checksummed at every look */
-#define STORE_SEG_KEY_MAX (STORE_KEY_MAX + 4)
+#define STORE_TREE_SMALL     (16 * KiB) /* checksummed at every look */
+#define STORE_SEG_KEY_MAX    (STORE_KEY_MAX + 4)
 
 enum store_dbi {
 	DBI_META,
@@ -76,8 +77,8 @@ struct store {
 	struct read_slot *slots; /* lock: readers (store_read.c) */
 
 	pthread_mutex_t q_lock;
-	pthread_cond_t q_work; /* something queued, or stop */
-	pthread_cond_t q_room; /* bytes went down */
+	pthread_cond_t q_work;             /* something queued, or stop */
+	pthread_cond_t q_room;             /* bytes went down */
 	struct store_op *q_head, **q_tail; /* lock: q_lock */
 	size_t q_bytes, q_bound;           /* lock: q_lock (bound: const) */
 	bool q_stop;                       /* lock: q_lock */
@@ -93,12 +94,13 @@ struct store {
 	uint64_t sync_bytes; /* lock: sync_lock; written since the last sync */
 	bool sync_stop;      /* lock: sync_lock */
 
-	struct store_counters c;           /* writer thread */
-	struct store_counters c_seen;      /* lock: q_lock; after a commit */
-	uint64_t clock_seen;               /* atomic copy of c.clock */
-	uint64_t chunks_seen;              /* atomic, about */
-	int64_t use_flushed;               /* writer thread */
-	struct store_key evict_at[DBI_COUNT]; /* writer thread: the clock hand */
+	struct store_counters c;      /* writer thread */
+	struct store_counters c_seen; /* lock: q_lock; after a commit */
+	uint64_t clock_seen;          /* atomic copy of c.clock */
+	uint64_t chunks_seen;         /* atomic, about */
+	int64_t use_flushed;          /* writer thread */
+	struct store_key
+		evict_at[DBI_COUNT]; /* writer thread: the clock hand */
 
 	uint64_t *used;      /* atomics: prefixes of chunks used lately */
 	uint32_t used_count; /* atomic, about */
@@ -109,10 +111,10 @@ struct store {
 	struct buf spaces; /* lock: space_lock; char *[number - 1] */
 
 	pthread_mutex_t pin_lock;
-	uint64_t pin_generation;     /* atomic: pins changed */
-	uint64_t pinned_chunks;      /* lock: pin_lock */
-	int64_t pinned_at;           /* lock: pin_lock */
-	uint64_t pinned_generation;  /* lock: pin_lock */
+	uint64_t pin_generation;    /* atomic: pins changed */
+	uint64_t pinned_chunks;     /* lock: pin_lock */
+	int64_t pinned_at;          /* lock: pin_lock */
+	uint64_t pinned_generation; /* lock: pin_lock */
 };
 
 /* Text and errno for an LMDB result. */
@@ -129,10 +131,11 @@ int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret);
 /* Most plain bytes one object may have. */
 uint64_t store_object_max(const struct store *s);
 
-/* -- store_state.c ----------------------------------------------------------- */
+/* -- store_state.c -----------------------------------------------------------
+ */
 
 struct store_state { /* of the last process that had the store */
-	bool known;   /* the file said something */
+	bool known;  /* the file said something */
 	bool clean;
 	bool damaged; /* it saw damage */
 	bool same_boot;
@@ -144,7 +147,8 @@ void store_state_unlock(struct store *s);
 /* Rename the data file to store.damaged-<n>; older ones are removed. */
 int store_state_set_aside(struct store *s, const char *why);
 
-/* -- store_check.c ------------------------------------------------------------ */
+/* -- store_check.c ------------------------------------------------------------
+ */
 
 /* Check the B-trees of <path>/data.mdb as of transaction txnid (0 = newest):
  * bounds, order, no page twice, none of them free. Reads with pread: cannot
@@ -153,7 +157,8 @@ int store_state_set_aside(struct store *s, const char *why);
 int store_check_file(const char *path, uint64_t txnid, bool meta_only,
 		     int64_t deadline);
 
-/* -- store_read.c ------------------------------------------------------------- */
+/* -- store_read.c -------------------------------------------------------------
+ */
 
 void store_readers_close(struct store *s); /* every thread's */
 MDB_txn *store_reader_txn(const struct store_reader *r);
@@ -181,7 +186,8 @@ void store_drop(struct store *s, enum drop_kind kind, const void *key,
 size_t store_seg_key(const struct store_key *k, uint32_t number,
 		     uint8_t out[STORE_SEG_KEY_MAX]);
 
-/* -- store_write.c ------------------------------------------------------------ */
+/* -- store_write.c ------------------------------------------------------------
+ */
 
 enum op_kind {
 	OP_CHUNK, /* key: hash, data: record, index.plain */
@@ -209,7 +215,7 @@ struct store_op {
 	enum op_kind kind;
 	enum store_dbi dbi;
 	enum drop_kind drop;
-	bool flag;    /* OP_CHUNK: replace; OP_DROP: force */
+	bool flag; /* OP_CHUNK: replace; OP_DROP: force */
 	int result;
 	uint32_t plain;
 	uint64_t size;
@@ -231,7 +237,8 @@ int store_queue_wait(struct store *s, struct store_op *op /* takes */,
 int store_writer_start(struct store *s);
 void store_writer_stop(struct store *s); /* commits what is queued */
 
-/* -- store_apply.c (writer thread) --------------------------------------------- */
+/* -- store_apply.c (writer thread)
+ * --------------------------------------------- */
 
 /* An LMDB result; op->result holds what concerns the operation alone. */
 int store_apply(struct store *s, MDB_txn *txn, struct store_counters *c,
@@ -241,22 +248,24 @@ int store_counters_save(struct store *s, MDB_txn *txn,
 int store_counters_load(struct store *s, MDB_txn *txn,
 			struct store_counters *ret);
 /* Remove a chunk's index and data. Absent is fine. */
-int store_chunk_remove(struct store *s, MDB_txn *txn,
-		       struct store_counters *c, const uint8_t *hash);
+int store_chunk_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
+		       const uint8_t *hash);
 int store_blob_remove(struct store *s, MDB_txn *txn, const MDB_val *key);
-int store_tree_remove(struct store *s, MDB_txn *txn,
-		      struct store_counters *c, const MDB_val *key);
+int store_tree_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
+		      const MDB_val *key);
 /* Write the use table back. */
 int store_use_flush(struct store *s);
 
-/* -- evict.c (writer thread) ------------------------------------------------------ */
+/* -- evict.c (writer thread)
+ * ------------------------------------------------------ */
 
 /* Bring the bytes in use down to target. -ENOSPC if pins or damage forbid. */
 int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed);
 uint64_t evict_high(const struct store *s); /* start above this */
 uint64_t evict_low(const struct store *s);  /* and go down to this */
 
-/* -- store_pin.c -------------------------------------------------------------------- */
+/* -- store_pin.c
+ * -------------------------------------------------------------------- */
 
 /* What the pins hold: fingerprints of keys (a false hit only keeps more). */
 struct mark_set {

@@ -6,9 +6,10 @@
 #include "cache/store_impl.h"
 
 #define STAT_NS (60 * NS_PER_S) /* how old a count for store_stat may be */
-#define RENEW 4096u             /* objects looked at in one transaction */
+#define RENEW   4096u           /* objects looked at in one transaction */
 
-/* -- a set of fingerprints --------------------------------------------------- */
+/* -- a set of fingerprints ---------------------------------------------------
+ */
 
 void mark_done(struct mark_set *m)
 {
@@ -63,7 +64,8 @@ uint64_t mark_key(enum store_dbi dbi, const void *key, size_t len)
 	return hash_xxh3(key, len, (uint64_t)dbi + 1);
 }
 
-/* -- pin records ------------------------------------------------------------- */
+/* -- pin records -------------------------------------------------------------
+ */
 
 struct pin {
 	char *name;
@@ -183,7 +185,8 @@ int store_pins(struct store *s,
 	return r;
 }
 
-/* -- what they hold ----------------------------------------------------------------- */
+/* -- what they hold
+ * ----------------------------------------------------------------- */
 
 struct marking {
 	struct store *s;
@@ -208,8 +211,8 @@ static void mark_blob(struct marking *m, struct store_reader *r,
 	for (uint32_t i = 0; i < b.chunks; i++) {
 		if (store_chunk_hash(r, k, &b, i, &seg, &hash))
 			return;
-		m->chunks += mark_add(m->set, mark_key(DBI_CHUNK, hash,
-						       SHA256_LEN));
+		m->chunks +=
+			mark_add(m->set, mark_key(DBI_CHUNK, hash, SHA256_LEN));
 	}
 }
 
@@ -278,8 +281,7 @@ static int mark_roots(struct marking *m, const struct buf *pins)
 	return 0;
 }
 
-int store_pins_mark(struct store *s, struct mark_set *ret,
-		    uint64_t *ret_chunks)
+int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 {
 	struct marking m = { .s = s, .set = ret };
 	struct buf pins = BUF_INIT;

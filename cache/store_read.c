@@ -10,8 +10,8 @@
 struct read_slot {
 	struct store *store; /* lock: readers; NULL once the store is closed */
 	uint64_t serial;
-	MDB_txn *txn;        /* lock: readers for its end; else the thread's */
-	bool busy;           /* the thread's */
+	MDB_txn *txn; /* lock: readers for its end; else the thread's */
+	bool busy;    /* the thread's */
 	struct read_slot *next_of_store; /* lock: readers */
 	struct read_slot *next_of_thread;
 };
@@ -85,7 +85,8 @@ void store_readers_close(struct store *s)
 		slot_detach(s->slots);
 }
 
-/* -- transactions ------------------------------------------------------------ */
+/* -- transactions ------------------------------------------------------------
+ */
 
 static void forget_closed(struct thread_state *t) /* lock: readers */
 {
@@ -168,7 +169,8 @@ MDB_txn *store_reader_txn(const struct store_reader *r)
 	return ((struct read_slot *)r->txn)->txn;
 }
 
-/* -- records -------------------------------------------------------------------- */
+/* -- records
+ * -------------------------------------------------------------------- */
 
 static int found(struct store *s, int rc)
 {
@@ -179,8 +181,8 @@ static int found(struct store *s, int rc)
 	return -ENOENT;
 }
 
-static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi,
-	       const void *k, size_t len, MDB_val *ret)
+static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
+	       size_t len, MDB_val *ret)
 {
 	MDB_val name = store_val(k, len);
 
@@ -305,7 +307,8 @@ int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 	return 0;
 }
 
-/* -- chunks ------------------------------------------------------------------------ */
+/* -- chunks
+ * ------------------------------------------------------------------------ */
 
 int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
 		     struct codec_index *ret_index, struct codec_chunk *ret)
@@ -464,32 +467,4 @@ bool store_blob_present(struct store_reader *r, const struct store_key *k,
 			return false;
 	}
 	return true;
-}
-
-/* -- values ---------------------------------------------------------------------------- */
-
-int store_get_value(struct store *s, const char *name, struct buf *ret)
-{
-	struct store_reader r;
-	uint8_t k[STORE_NAME_BYTES + 2] = "v/";
-	size_t n = strlen(name), len;
-	const void *p;
-	MDB_val v;
-	int rc;
-
-	if (!n || n > STORE_NAME_BYTES)
-		return fail(-EINVAL, "store: a value's name has 1 to %u bytes",
-			    STORE_NAME_BYTES);
-	memcpy(k + 2, name, n);
-	rc = store_read_begin(s, &r);
-	if (rc)
-		return rc;
-	rc = store_get(&r, DBI_META, k, n + 2, &v);
-	if (!rc && codec_value_parse(v.mv_data, v.mv_size,
-				     codec_seed(k, n + 2), &p, &len))
-		rc = fail(-ENOENT, "store: the value '%s' is damaged", name);
-	if (!rc)
-		buf_put(ret, p, len);
-	store_read_end(&r);
-	return rc;
 }

@@ -23,8 +23,8 @@
 
 static void boot_id(char out[64])
 {
-	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id",
-				 O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd =
+		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? 0 : read(fd, out, 63);
 
 	out[n < 0 ? 0 : n] = '\0';
@@ -179,16 +179,16 @@ int store_state_set_aside(struct store *s, const char *why)
 	if (fd < 0)
 		return fail(-errno, "store: cannot open %s: %s", s->path,
 			    strerror(errno));
-	snprintf(name, sizeof(name), "store.damaged-%u",
-		 remove_older(dup(fd)));
+	snprintf(name, sizeof(name), "store.damaged-%u", remove_older(dup(fd)));
 	if (renameat(fd, "data.mdb", fd, name))
 		e = errno;
 	unlinkat(fd, "lock.mdb", 0);
 	fsync(fd);
 	close(fd);
 	if (e)
-		return fail(-e, "store: cannot set the damaged %s/data.mdb "
-				"aside: %s",
+		return fail(-e,
+			    "store: cannot set the damaged %s/data.mdb "
+			    "aside: %s",
 			    s->path, strerror(e));
 	free(s->notice);
 	s->notice = xasprintf("the store was damaged (%s): set aside as %s/%s "

@@ -6,7 +6,7 @@
  */
 #include "cache/store_impl.h"
 
-#define STEP 256u
+#define STEP    256u
 #define WALK_NS (600 * NS_PER_S)
 
 struct verify {
@@ -78,10 +78,9 @@ static void look_blob(struct verify *v, struct store_reader *r,
 		MDB_val seg;
 
 		bad = store_get(r, DBI_SEG, name, len, &seg) ||
-		      codec_seg_parse(seg.mv_data, seg.mv_size,
-				      codec_seg_seed(seed, i),
-				      MIN(CODEC_SEG, b.chunks - i * CODEC_SEG),
-				      &list);
+		      codec_seg_parse(
+			      seg.mv_data, seg.mv_size, codec_seg_seed(seed, i),
+			      MIN(CODEC_SEG, b.chunks - i * CODEC_SEG), &list);
 	}
 	if (bad)
 		damaged(v, DROP_BLOB, k);
@@ -97,8 +96,8 @@ static void look_chunk(struct verify *v, struct store_reader *r,
 
 	(void)rec;
 	v->ret->chunks++;
-	bad = bad || store_chunk_find(v->s, store_reader_txn(r), k->mv_data,
-				      &x, &c);
+	bad = bad ||
+	      store_chunk_find(v->s, store_reader_txn(r), k->mv_data, &x, &c);
 	if (!bad)
 		mark_add(&v->seqs, x.seq);
 	bad = bad || codec_chunk_unpack(&c, plain);
@@ -200,8 +199,11 @@ int store_verify(struct store *s, bool repair,
 		 void *ctx, struct store_verify *ret)
 {
 	struct store_verify found = { 0 };
-	struct verify v = { .s = s, .repair = repair && !s->read_only,
-			    .progress = progress, .ctx = ctx, .ret = &found };
+	struct verify v = { .s = s,
+			    .repair = repair && !s->read_only,
+			    .progress = progress,
+			    .ctx = ctx,
+			    .ret = &found };
 	struct store_stats st;
 	int r = store_flush(s, DEADLINE_NONE);
 

@@ -17,18 +17,19 @@
 
 #include <signal.h>
 
-#define BATCH_OPS 1000u
-#define ROOM_TRIES 12
-#define ROOM_WAIT_MS 50
-#define QUEUE_WAIT_MS 120000 /* for producers without a deadline */
-#define ERROR_NS NS_PER_S    /* how long producers are turned away */
-#define IDLE_NS (30 * NS_PER_S)
-#define USE_FLUSH_NS (30 * NS_PER_S)
-#define SYNC_NS (5 * NS_PER_S)
-#define SYNC_BYTES (256 * MiB)
+#define BATCH_OPS       1000u
+#define ROOM_TRIES      12
+#define ROOM_WAIT_MS    50
+#define QUEUE_WAIT_MS   120000   /* for producers without a deadline */
+#define ERROR_NS        NS_PER_S /* how long producers are turned away */
+#define IDLE_NS         (30 * NS_PER_S)
+#define USE_FLUSH_NS    (30 * NS_PER_S)
+#define SYNC_NS         (5 * NS_PER_S)
+#define SYNC_BYTES      (256 * MiB)
 #define READER_CHECK_NS (60 * NS_PER_S)
 
-/* -- operations --------------------------------------------------------------- */
+/* -- operations ---------------------------------------------------------------
+ */
 
 struct put_state *put_state_get(struct put_state *p)
 {
@@ -69,7 +70,8 @@ static size_t cost(const struct store_op *op)
 	return sizeof(*op) + op->key_len + op->data.len + op->list.len;
 }
 
-/* -- queueing ------------------------------------------------------------------ */
+/* -- queueing
+ * ------------------------------------------------------------------ */
 
 static int refused(struct store *s) /* lock: q_lock */
 {
@@ -185,7 +187,8 @@ int store_queue_wait(struct store *s, struct store_op *op, int64_t deadline)
 	return r;
 }
 
-/* -- simple producers ------------------------------------------------------------ */
+/* -- simple producers
+ * ------------------------------------------------------------ */
 
 int store_put_tree(struct store *s, const struct store_key *k,
 		   struct buf *record, store_done_fn done, void *ctx)
@@ -193,8 +196,9 @@ int store_put_tree(struct store *s, const struct store_key *k,
 	struct store_op *op;
 
 	if (record->len > store_object_max(s)) {
-		int r = fail(-EFBIG, "store: a directory of %zu bytes does not "
-				     "fit: raise cache.max_size",
+		int r = fail(-EFBIG,
+			     "store: a directory of %zu bytes does not "
+			     "fit: raise cache.max_size",
 			     record->len);
 		buf_done(record);
 		return r;
@@ -241,7 +245,8 @@ int store_gc(struct store *s, uint64_t target, bool dry_run,
 			return r;
 		held = MIN(st.used_bytes, st.pinned_chunks * STORE_CHUNK_SIZE);
 		target = MAX(target, held);
-		*ret_freed = st.used_bytes > target ? st.used_bytes - target : 0;
+		*ret_freed =
+			st.used_bytes > target ? st.used_bytes - target : 0;
 		return 0;
 	}
 	op = store_op_new(OP_GC, NULL, 0);
@@ -264,7 +269,8 @@ void store_drop(struct store *s, enum drop_kind kind, const void *key,
 	store_queue(s, op, true); /* full queue: the next reader tells again */
 }
 
-/* -- a batch ------------------------------------------------------------------------ */
+/* -- a batch
+ * ------------------------------------------------------------------------ */
 
 struct batch {
 	struct store_op *head;
@@ -369,13 +375,15 @@ static int run_batch(struct store *s, struct batch *b)
 		rc = commit(s, b);
 	}
 	if (rc == MDB_MAP_FULL)
-		return fail(-ENOSPC, "store: %s is full and nothing more can "
-				     "be evicted: raise cache.max_size or "
-				     "remove pins",
+		return fail(-ENOSPC,
+			    "store: %s is full and nothing more can "
+			    "be evicted: raise cache.max_size or "
+			    "remove pins",
 			    s->path);
 	if (rc == ENOSPC || rc == EDQUOT)
-		return fail(-rc, "store: no space left on the disk of %s: make "
-				 "room there or lower cache.max_size",
+		return fail(-rc,
+			    "store: no space left on the disk of %s: make "
+			    "room there or lower cache.max_size",
 			    s->path);
 	return rc ? store_mdb_fail(rc, "write") : 0;
 }
@@ -421,15 +429,18 @@ static void finish(struct store *s, struct batch *b, int r)
 			__atomic_store_n(&op->state->error, result,
 					 __ATOMIC_RELAXED);
 		if (result)
-			fail(result, "%s", r ? text : "store: a part of the "
-						      "object was not written");
+			fail(result, "%s",
+			     r ? text
+			       : "store: a part of the "
+				 "object was not written");
 		if (op->done)
 			op->done(op->ctx, result);
 		store_op_free(op);
 	}
 }
 
-/* -- the thread -------------------------------------------------------------------------- */
+/* -- the thread
+ * -------------------------------------------------------------------------- */
 
 static bool use_due(struct store *s)
 {
@@ -447,9 +458,9 @@ static void cut_batch(struct store *s, struct batch *b) /* lock: q_lock */
 	for (op = s->q_head; op; last = op, op = op->next) {
 		size_t n = cost(op);
 
-		if (last && (op->kind == OP_GC || last->kind == OP_GC ||
-			     b->bytes + n > s->batch_bytes ||
-			     b->count >= BATCH_OPS))
+		if (last &&
+		    (op->kind == OP_GC || last->kind == OP_GC ||
+		     b->bytes + n > s->batch_bytes || b->count >= BATCH_OPS))
 			break;
 		b->bytes += n;
 		b->count++;
@@ -498,7 +509,9 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* -- syncing ------------------------------------------------------------------------------- */
+/* -- syncing
+ * -------------------------------------------------------------------------------
+ */
 
 static void *syncer_main(void *arg)
 {
@@ -529,8 +542,7 @@ static void *syncer_main(void *arg)
 	return NULL;
 }
 
-static int start(pthread_t *t, void *(*fn)(void *), void *arg,
-		 const char *name)
+static int start(pthread_t *t, void *(*fn)(void *), void *arg, const char *name)
 {
 	int e = pthread_create(t, NULL, fn, arg);
 

@@ -9,16 +9,17 @@
 #include "core/error.h"
 #include "core/hash.h"
 
-#define MAGIC 0x31657274u /* "tre1" */
-#define HEAD 24u
-#define SUM_FROM 16u /* the checksum covers what follows it */
-#define FLAG_MTIME 1u
+#define MAGIC       0x31657274u /* "tre1" */
+#define HEAD        24u
+#define SUM_FROM    16u /* the checksum covers what follows it */
+#define FLAG_MTIME  1u
 #define FLAGS_KNOWN FLAG_MTIME
-#define ENTRY_HEAD 16u
+#define ENTRY_HEAD  16u
 #define ENTRIES_MAX 4000000u
-#define RECORD_MAX (2047ull * MiB) /* offsets are 32 bits */
+#define RECORD_MAX  (2047ull * MiB) /* offsets are 32 bits */
 
-/* -- reading ----------------------------------------------------------------- */
+/* -- reading -----------------------------------------------------------------
+ */
 
 static uint64_t checksum_of(const uint8_t *p, size_t len, uint64_t seed)
 {
@@ -64,8 +65,7 @@ static bool slice_at(const struct tree_view *v, uint32_t index,
 	if (off > v->len || v->len - off < fixed)
 		return false;
 	e = v->data + off;
-	if (v->len - off - fixed < (size_t)e[1] + e[4] ||
-	    e[1] > SCORPIO_ID_MAX)
+	if (v->len - off - fixed < (size_t)e[1] + e[4] || e[1] > SCORPIO_ID_MAX)
 		return false;
 	*ret = (struct slice){ e, e + fixed + e[1], e[1], e[4] };
 	return true;
@@ -124,11 +124,12 @@ int64_t tree_find(const struct tree_view *v, const char *name, size_t len)
 	return -1;
 }
 
-/* -- building ---------------------------------------------------------------- */
+/* -- building ----------------------------------------------------------------
+ */
 
 struct tree_builder {
-	struct buf entries;  /* written with an mtime each; cut out if unused */
-	struct buf offsets;  /* size_t each, into entries */
+	struct buf entries; /* written with an mtime each; cut out if unused */
+	struct buf offsets; /* size_t each, into entries */
 	uint32_t count;
 	bool mtime;
 };
@@ -224,8 +225,8 @@ static int sort_entries(struct tree_builder *b)
 	bool sorted = true;
 
 	for (uint32_t i = 1; i < b->count && sorted; i++)
-		sorted = compare_built(off + i - 1, off + i,
-				       b->entries.data) < 0;
+		sorted = compare_built(off + i - 1, off + i, b->entries.data) <
+			 0;
 	if (sorted)
 		return 0;
 	qsort_r(off, b->count, sizeof(*off), compare_built, b->entries.data);
@@ -269,8 +270,7 @@ static void write_entries(const struct tree_builder *b, size_t fixed,
 	}
 }
 
-int tree_builder_finish(struct tree_builder *b, uint64_t seed,
-			struct buf *ret)
+int tree_builder_finish(struct tree_builder *b, uint64_t seed, struct buf *ret)
 {
 	size_t fixed = ENTRY_HEAD + (b->mtime ? 8 : 0), len;
 	uint8_t *p;

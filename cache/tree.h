@@ -52,7 +52,6 @@ void tree_builder_free(struct tree_builder *b);
  * mode or id; -EFBIG past max_entries (default 4 million). */
 int tree_builder_add(struct tree_builder *b, const struct scorpio_entry *e);
 /* Sort, refuse duplicates (-EBADMSG), write the record. */
-int tree_builder_finish(struct tree_builder *b, uint64_t seed,
-			struct buf *ret);
+int tree_builder_finish(struct tree_builder *b, uint64_t seed, struct buf *ret);
 
 #endif

@@ -14,7 +14,7 @@
 #include <scorpio/backend.h>
 #include <sys/stat.h>
 
-#define FILES 4000u
+#define FILES  4000u
 #define ROUNDS 400000u
 
 struct text {
@@ -58,9 +58,12 @@ static int add_file(const char *path, const struct stat *st, int type,
 
 static void make_up(void)
 {
-	static const char *const words[] = { "int ", "struct ", "return ",
-		"buffer", "length", " = ", "(void *)", "->", ";\n\t", "if (",
-		"static ", "const char *", ") {\n", "}\n\n", "offset", " + " };
+	static const char *const words[] = {
+		"int ",   "struct ", "return ",  "buffer",
+		"length", " = ",     "(void *)", "->",
+		";\n\t",  "if (",    "static ",  "const char *",
+		") {\n",  "}\n\n",   "offset",   " + "
+	};
 	unsigned seed = 1;
 
 	while (text_bytes < 96 * MiB) {
@@ -173,7 +176,7 @@ static void read_small(struct job *j)
 	}
 }
 
-#define TREES 1000u
+#define TREES   1000u
 #define ENTRIES 40u
 
 static void put_trees(void)

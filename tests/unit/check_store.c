@@ -3,9 +3,11 @@
 
 START_TEST(round_trip)
 {
-	static const size_t sizes[] = { 0, 1, 100, 65535, 65536, 65537,
-					8 * 65536, 8 * 65536 + 1, 9 * 65536,
-					3 << 20, (3 << 20) + 17 };
+	static const size_t sizes[] = {
+		0,         1,       100,           65535,
+		65536,     65537,   8 * 65536,     8 * 65536 + 1,
+		9 * 65536, 3 << 20, (3 << 20) + 17
+	};
 	struct fixture f;
 
 	fixture_open(&f, 64 * MiB);

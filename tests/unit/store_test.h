@@ -195,8 +195,8 @@ static inline void expect_content(struct fixture *f, unsigned n, size_t size,
 	for (size_t at = 0; at <= size; at += 4777) {
 		size_t left = MIN(size - at, sizeof(part));
 
-		ck_assert_int_eq(store_blob_read(&r, &k, at, part,
-						 sizeof(part)), left);
+		ck_assert_int_eq(
+			store_blob_read(&r, &k, at, part, sizeof(part)), left);
 		ck_assert_int_eq(memcmp(part, want + at, left), 0);
 	}
 	store_read_end(&r);
