@@ -41,8 +41,7 @@ struct blob_writer {
 	uint8_t chunk[STORE_CHUNK_SIZE];
 };
 
-/* -- git's own digest
- * ---------------------------------------------------------- */
+/* -- git's own digest ---------------------------------------------------- */
 
 static enum hash_kind git_kind(const struct blob_writer *w)
 {
@@ -125,8 +124,7 @@ static int spool_hash(struct blob_writer *w)
 	return 0;
 }
 
-/* -- life
- * -------------------------------------------------------------------------- */
+/* -- life ---------------------------------------------------------------- */
 
 static int too_big(struct store *s, uint64_t size)
 {
@@ -191,8 +189,7 @@ void blob_writer_abandon(struct blob_writer *w)
 	free(w);
 }
 
-/* -- chunks
- * ------------------------------------------------------------------------ */
+/* -- chunks -------------------------------------------------------------- */
 
 /* Is the chunk there and sound? Then it counts as used now. */
 static bool chunk_known(struct blob_writer *w, const uint8_t *hash,
@@ -321,8 +318,7 @@ int blob_writer_data(struct blob_writer *w, const void *p, size_t n)
 	return w->error;
 }
 
-/* -- the end
- * ------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------- */
 
 struct digests {
 	uint8_t sha256[SHA256_LEN], sha1[SHA1_LEN];

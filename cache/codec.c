@@ -12,7 +12,7 @@
 #define BLOB_HEAD    24u
 #define BLOB_DIGESTS (SHA256_LEN + SHA1_LEN + 4u)
 
-/* -- compression contexts, one pair a thread ------------------------------- */
+/* -- compression contexts, one pair a thread ----------------------------- */
 
 struct contexts {
 	ZSTD_CCtx *c;
@@ -78,8 +78,7 @@ static int decompress(void *out, size_t n, const void *p, size_t len)
 	return got == n ? 0 : -EBADMSG;
 }
 
-/* -- the checksum in front ---------------------------------------------------
- */
+/* -- the checksum in front ----------------------------------------------- */
 
 uint64_t codec_seed(const void *p, size_t n)
 {
@@ -134,8 +133,7 @@ int codec_value_parse(const void *rec, size_t len, uint64_t seed,
 	return 0;
 }
 
-/* -- chunks ------------------------------------------------------------------
- */
+/* -- chunks -------------------------------------------------------------- */
 
 void codec_chunk_pack(struct buf *ret, uint64_t seed, const void *plain,
 		      size_t n, int level)
@@ -215,8 +213,7 @@ int codec_index_parse(const void *rec, size_t len, uint64_t seed,
 	return 0;
 }
 
-/* -- blobs -------------------------------------------------------------------
- */
+/* -- blobs --------------------------------------------------------------- */
 
 static size_t inline_len(uint32_t chunks)
 {

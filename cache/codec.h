@@ -34,14 +34,12 @@ enum codec_kind { CODEC_RAW = 0, CODEC_ZSTD = 1 };
 uint64_t codec_seed(const void *key, size_t n);
 uint64_t codec_chunk_seed(const uint8_t hash[SHA256_LEN]);
 
-/* -- sealed values ----------------------------------------------------------
- */
+/* -- sealed values ------------------------------------------------------- */
 void codec_value_pack(struct buf *ret, uint64_t seed, const void *p, size_t n);
 int codec_value_parse(const void *rec, size_t len, uint64_t seed,
 		      const void **ret_p, size_t *ret_n);
 
-/* -- chunks -----------------------------------------------------------------
- */
+/* -- chunks -------------------------------------------------------------- */
 struct codec_chunk {
 	const uint8_t *payload;
 	uint32_t payload_len;
@@ -70,8 +68,7 @@ void codec_index_pack(uint8_t out[CODEC_INDEX_LEN], uint64_t seed,
 int codec_index_parse(const void *rec, size_t len, uint64_t seed,
 		      struct codec_index *ret);
 
-/* -- blobs ------------------------------------------------------------------
- */
+/* -- blobs --------------------------------------------------------------- */
 struct codec_blob {
 	uint64_t size;
 	uint32_t chunks;

@@ -16,6 +16,7 @@
 #define STEP         1024u  /* removals in one transaction */
 #define SCAN         65536u /* records looked at in one read transaction */
 #define PASSES       8
+#define MEASURE      16u /* removals between looks at what is in use */
 #define FULL_TRIES   200 /* with a full map and pages held by readers */
 #define FULL_WAIT_US 10000
 
@@ -67,8 +68,7 @@ static bool pinned(const struct evict *e, enum store_dbi dbi, const MDB_val *k)
 	       mark_has(&e->marks, mark_key(dbi, k->mv_data, k->mv_size));
 }
 
-/* -- which chunks
- * ---------------------------------------------------------------- */
+/* -- which chunks -------------------------------------------------------- */
 
 static int sample(struct evict *e, MDB_txn *txn, struct aged *out,
 		  size_t *ret_n, size_t *ret_seen)
@@ -125,8 +125,7 @@ static bool find_cutoff(struct evict *e, uint64_t need)
 	return true;
 }
 
-/* -- collecting and removing
- * --------------------------------------------------------- */
+/* -- collecting and removing --------------------------------------------- */
 
 static bool wanted(const struct evict *e, enum store_dbi dbi, const MDB_val *k,
 		   const MDB_val *v)
@@ -196,7 +195,7 @@ static int remove_one(struct evict *e, MDB_txn *txn, struct store_counters *c,
 	}
 }
 
-/* Some of the keys in one transaction; how many comes back. */
+/* These keys in one transaction, as far as needed. */
 static int remove_some(struct evict *e, enum store_dbi dbi,
 		       const struct store_key *keys, unsigned n)
 {
@@ -207,8 +206,12 @@ static int remove_some(struct evict *e, enum store_dbi dbi,
 
 	if (rc)
 		return rc;
-	for (unsigned i = 0; !rc && i < n; i++)
+	for (unsigned i = 0; !rc && i < n && used > e->target; i++) {
 		rc = remove_one(e, txn, &c, dbi, &keys[i]);
+		if (i % MEASURE == MEASURE - 1 && !rc &&
+		    store_used_bytes(e->s, txn, &used))
+			rc = MDB_CORRUPTED;
+	}
 	if (!rc)
 		rc = store_counters_save(e->s, txn, &c);
 	if (!rc && store_used_bytes(e->s, txn, &used))
@@ -351,8 +354,7 @@ int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed)
 	return rc;
 }
 
-/* -- figures
- * -------------------------------------------------------------------------- */
+/* -- figures ------------------------------------------------------------- */
 
 static int stat_txn(struct store *s, MDB_txn *txn, struct store_stats *st)
 {

@@ -20,8 +20,7 @@ static const char *const dbi_names[DBI_COUNT] = {
 };
 static uint64_t serials; /* atomic */
 
-/* -- small things ------------------------------------------------------------
- */
+/* -- small things -------------------------------------------------------- */
 
 int store_mdb_errno(int rc)
 {
@@ -117,8 +116,7 @@ int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret)
 	return 0;
 }
 
-/* -- directory and sizes
- * ------------------------------------------------------- */
+/* -- directory and sizes ------------------------------------------------- */
 
 static int make_dir(const char *path)
 {
@@ -177,8 +175,7 @@ static int set_limits(struct store *s, uint64_t max)
 	return 0;
 }
 
-/* -- LMDB
- * -------------------------------------------------------------------------- */
+/* -- LMDB ---------------------------------------------------------------- */
 
 /* Objects lie in the file in the order they were fetched, which is about the
  * order they are read again: the kernel's read-around makes a disk-cold read of
@@ -316,8 +313,7 @@ static int setup(struct store *s)
 	return 0;
 }
 
-/* -- a file over the limit
- * ----------------------------------------------------------- */
+/* -- a file over the limit ----------------------------------------------- */
 
 static int compact(struct store *s)
 {
@@ -330,6 +326,7 @@ static int compact(struct store *s)
 	if (!rc && fsync(fd))
 		rc = errno;
 	store_readers_close(s);
+	s->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	mdb_env_close(s->env);
 	s->env = NULL;
 	if (!rc && file_size(s->path, "data.compact") > s->max_bytes)
@@ -376,8 +373,7 @@ static int open_limited(struct store *s)
 	return r ? r : setup(s);
 }
 
-/* -- what the last owner left
- * ----------------------------------------------------------- */
+/* -- what the last owner left -------------------------------------------- */
 
 /* Is there reason to walk the whole structure before LMDB maps it? */
 static bool suspicious(const struct store_state *st)
@@ -415,8 +411,7 @@ static int check(struct store *s, const struct store_state *st)
 	return store_state_set_aside(s, why);
 }
 
-/* -- open and close
- * -------------------------------------------------------------------------- */
+/* -- open and close ------------------------------------------------------ */
 
 static int open_steps(struct store *s, const struct store_options *o)
 {

@@ -102,7 +102,7 @@ int64_t store_blob_read(struct store_reader *r, const struct store_key *k,
 bool store_blob_present(struct store_reader *r, const struct store_key *k,
 			uint64_t off, uint64_t len);
 
-/* -- writing (queued to the writer thread) -------------------------------- */
+/* -- writing (queued to the writer thread) ------------------------------- */
 
 /* Runs on the writer thread after the commit that holds the object (result 0)
  * or after its failure. Must not block and must not call the store's writers.
@@ -141,8 +141,7 @@ int store_put_value(struct store *s, const char *name, const void *p,
 		    size_t n); /* n 0 removes; committed on return */
 int store_get_value(struct store *s, const char *name, struct buf *ret);
 
-/* -- keeping house ----------------------------------------------------------
- */
+/* -- keeping house ------------------------------------------------------- */
 
 struct store_stats {
 	uint64_t max_bytes, file_bytes, used_bytes; /* used: pages in use */

@@ -35,8 +35,7 @@ static void less(uint64_t *counter, uint64_t n)
 	*counter -= MIN(*counter, n);
 }
 
-/* -- counters ----------------------------------------------------------------
- */
+/* -- counters ------------------------------------------------------------ */
 
 int store_counters_save(struct store *s, MDB_txn *txn,
 			const struct store_counters *c)
@@ -96,8 +95,7 @@ int store_counters_load(struct store *s, MDB_txn *txn,
 	return 0;
 }
 
-/* -- removing
- * ------------------------------------------------------------------ */
+/* -- removing ------------------------------------------------------------ */
 
 int store_chunk_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
 		       const uint8_t *hash)
@@ -159,8 +157,7 @@ int store_tree_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
 	return mdb_del(txn, s->dbi[DBI_TREE], &k, NULL);
 }
 
-/* -- putting
- * -------------------------------------------------------------------- */
+/* -- putting ------------------------------------------------------------- */
 
 static int apply_chunk(struct store *s, MDB_txn *txn, struct store_counters *c,
 		       struct store_op *op)
@@ -300,8 +297,7 @@ static int apply_space(struct store *s, MDB_txn *txn, struct store_counters *c,
 	return put(s, txn, DBI_META, op->key, op->key_len, b.data, b.len, 0);
 }
 
-/* -- dropping what is damaged: look again first
- * --------------------------------- */
+/* -- dropping what is damaged: look again first -------------------------- */
 
 static bool tree_bad(struct store *s, MDB_txn *txn, const struct store_op *op)
 {
@@ -416,55 +412,57 @@ int store_apply(struct store *s, MDB_txn *txn, struct store_counters *c,
 	return 0;
 }
 
-/* -- last use
- * ---------------------------------------------------------------------- */
+/* -- last use ------------------------------------------------------------ */
 
 static int compare_prints(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(uint64_t)); /* as the keys are ordered */
+	const struct store_use *x = a, *y = b;
+
+	return memcmp(&x->print, &y->print, 8); /* as the keys are ordered */
 }
 
-static size_t take_used(struct store *s, uint64_t *out)
+static size_t take_used(struct store *s, struct store_use *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < STORE_USED_SLOTS; i++) {
-		uint64_t x = __atomic_load_n(&s->used[i], __ATOMIC_RELAXED);
+		struct store_use *u = &s->used[i];
 
-		if (!x)
+		if (!__atomic_load_n(&u->print, __ATOMIC_RELAXED))
 			continue;
-		out[n++] =
-			__atomic_exchange_n(&s->used[i], 0, __ATOMIC_RELAXED);
+		out[n].stamp = __atomic_load_n(&u->stamp, __ATOMIC_RELAXED);
+		out[n++].print =
+			__atomic_exchange_n(&u->print, 0, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&s->used_count, 0, __ATOMIC_RELAXED);
 	qsort(out, n, sizeof(*out), compare_prints);
 	return n;
 }
 
-static int touch_one(MDB_cursor *cur, uint64_t print, uint64_t clock)
+static int touch_one(MDB_cursor *cur, const struct store_use *u)
 {
 	uint8_t rec[CODEC_INDEX_LEN], hash[SHA256_LEN];
 	struct codec_index x;
-	MDB_val k = store_val(&print, sizeof(print)), v;
+	MDB_val k = store_val(&u->print, sizeof(u->print)), v;
 	uint64_t seed;
 	int rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
 
 	if (rc || k.mv_size != SHA256_LEN ||
-	    memcmp(k.mv_data, &print, sizeof(print)))
+	    memcmp(k.mv_data, &u->print, sizeof(u->print)))
 		return rc == MDB_NOTFOUND ? 0 : rc; /* evicted meanwhile */
 	memcpy(hash, k.mv_data, sizeof(hash));
 	k.mv_data = hash;
 	seed = codec_chunk_seed(hash);
 	if (codec_index_parse(v.mv_data, v.mv_size, seed, &x))
 		return 0;
-	x.stamp = clock;
+	x.stamp = MAX(x.stamp, u->stamp);
 	x.minute = store_minute();
 	codec_index_pack(rec, seed, &x);
 	v = store_val(rec, sizeof(rec));
 	return mdb_cursor_put(cur, &k, &v, MDB_CURRENT);
 }
 
-static int touch_all(struct store *s, const uint64_t *prints, size_t n)
+static int touch_all(struct store *s, const struct store_use *list, size_t n)
 {
 	struct store_counters c = s->c;
 	MDB_cursor *cur;
@@ -479,7 +477,8 @@ static int touch_all(struct store *s, const uint64_t *prints, size_t n)
 		return rc;
 	}
 	for (size_t i = 0; !rc && i < n; i++)
-		rc = touch_one(cur, prints[i], c.clock++);
+		rc = touch_one(cur, &list[i]);
+	c.clock++; /* what is read from now on counts as later */
 	mdb_cursor_close(cur);
 	if (!rc)
 		rc = store_counters_save(s, txn, &c);
@@ -495,17 +494,17 @@ static int touch_all(struct store *s, const uint64_t *prints, size_t n)
 
 int store_use_flush(struct store *s)
 {
-	uint64_t *prints;
+	struct store_use *list;
 	size_t n, step = 4096;
 	int rc = 0;
 
 	if (!__atomic_load_n(&s->used_count, __ATOMIC_RELAXED))
 		return 0;
-	prints = xmalloc(STORE_USED_SLOTS * sizeof(*prints));
-	n = take_used(s, prints);
+	list = xmalloc(STORE_USED_SLOTS * sizeof(*list));
+	n = take_used(s, list);
 	/* several transactions: a full map must not be filled by this */
 	for (size_t i = 0; !rc && i < n; i += step)
-		rc = touch_all(s, prints + i, MIN(step, n - i));
-	free(prints);
+		rc = touch_all(s, list + i, MIN(step, n - i));
+	free(list);
 	return rc ? store_mdb_fail(rc, "note the last use") : 0;
 }

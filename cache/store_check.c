@@ -19,18 +19,16 @@
 #define PG_LEAF      0x02u
 #define PG_OVERFLOW  0x04u
 #define PG_META      0x08u
-#define PG_ALLOWED   0x0fu /* what may be set in a page at rest, besides DIRTY \
-			    */
-#define PG_DIRTY   0x10u
-#define NODE_HEAD  8u
-#define NODE_BIG   0x01u
-#define NODE_SUB   0x02u
-#define DB_INTEGER 0x08u
-#define DB_LEN     48u
-#define NONE       UINT64_MAX
-#define DEPTH_MAX  32u
-#define KEY_MAX    511u
-#define PAGE_MAX   65536u
+#define PG_DIRTY     0x10u
+#define NODE_HEAD    8u
+#define NODE_BIG     0x01u
+#define NODE_SUB     0x02u
+#define DB_INTEGER   0x08u
+#define DB_LEN       48u
+#define NONE         UINT64_MAX
+#define DEPTH_MAX    32u
+#define KEY_MAX      511u
+#define PAGE_MAX     65536u
 
 struct db {
 	uint16_t flags, depth;
@@ -73,8 +71,7 @@ static int bad(struct walk *w, uint64_t page, const char *why)
 		    (unsigned long long)page, w->what, why);
 }
 
-/* -- meta pages
- * ------------------------------------------------------------------ */
+/* -- meta pages ---------------------------------------------------------- */
 
 static void parse_db(const uint8_t *p, struct db *ret)
 {
@@ -141,8 +138,7 @@ static int read_metas(struct walk *w, uint64_t txnid)
 	return 0;
 }
 
-/* -- pages
- * ------------------------------------------------------------------------- */
+/* -- pages --------------------------------------------------------------- */
 
 static int mark(struct walk *w, uint64_t page, uint64_t n)
 {
@@ -355,8 +351,7 @@ static int walk_tree(struct tree *t)
 	return 0;
 }
 
-/* -- the databases
- * ------------------------------------------------------------------- */
+/* -- the databases ------------------------------------------------------- */
 
 static int main_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 		     uint64_t len, uint64_t overflow)

@@ -9,6 +9,7 @@
  *	store_check.c  structure of the data file, without LMDB
  *	store_read.c   read transactions and everything that reads
  *	store_write.c  the queue and the writer thread
+ *	store_put.c    what is queued in one go
  *	store_apply.c  one queued operation inside the write transaction
  *	blob_writer.c  a blob on its way in
  *	evict.c        making room
@@ -58,6 +59,11 @@ struct store_counters {
 	uint64_t reserved[2];
 };
 
+struct store_use {      /* both atomic; a torn pair only misdates a use */
+	uint64_t print; /* the first eight bytes of the chunk's hash; 0 free */
+	uint64_t stamp;
+};
+
 struct read_slot; /* a cached read transaction of one thread */
 
 struct store {
@@ -102,8 +108,8 @@ struct store {
 	struct store_key
 		evict_at[DBI_COUNT]; /* writer thread: the clock hand */
 
-	uint64_t *used;      /* atomics: prefixes of chunks used lately */
-	uint32_t used_count; /* atomic, about */
+	struct store_use *used;                  /* chunks used lately */
+	uint32_t used_count;                     /* atomic, about */
 	uint64_t verified[STORE_VERIFIED_SLOTS]; /* atomics */
 	uint64_t damaged;                        /* atomic */
 
@@ -131,8 +137,7 @@ int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret);
 /* Most plain bytes one object may have. */
 uint64_t store_object_max(const struct store *s);
 
-/* -- store_state.c -----------------------------------------------------------
- */
+/* -- store_state.c ------------------------------------------------------- */
 
 struct store_state { /* of the last process that had the store */
 	bool known;  /* the file said something */
@@ -147,18 +152,17 @@ void store_state_unlock(struct store *s);
 /* Rename the data file to store.damaged-<n>; older ones are removed. */
 int store_state_set_aside(struct store *s, const char *why);
 
-/* -- store_check.c ------------------------------------------------------------
- */
+/* -- store_check.c ------------------------------------------------------- */
 
-/* Check the B-trees of <path>/data.mdb as of transaction txnid (0 = newest):
- * bounds, order, no page twice, none of them free. Reads with pread: cannot
- * crash. 0 fine; -EUCLEAN with a text; -ETIMEDOUT; -EINVAL not LMDB's;
- * -ENOENT. meta_only: only what the two meta pages say. */
+/* Check the B-trees of <path>/data.mdb as of transaction txnid (0 =
+ * newest): bounds, order, no page twice, none of them free. Reads with
+ * pread: cannot crash. 0 fine; -EUCLEAN with a text; -ETIMEDOUT;
+ * -EINVAL not LMDB's; -ENOENT. meta_only: only what the two meta pages
+ * say. */
 int store_check_file(const char *path, uint64_t txnid, bool meta_only,
 		     int64_t deadline);
 
-/* -- store_read.c -------------------------------------------------------------
- */
+/* -- store_read.c -------------------------------------------------------- */
 
 void store_readers_close(struct store *s); /* every thread's */
 MDB_txn *store_reader_txn(const struct store_reader *r);
@@ -186,8 +190,7 @@ void store_drop(struct store *s, enum drop_kind kind, const void *key,
 size_t store_seg_key(const struct store_key *k, uint32_t number,
 		     uint8_t out[STORE_SEG_KEY_MAX]);
 
-/* -- store_write.c ------------------------------------------------------------
- */
+/* -- store_write.c ------------------------------------------------------- */
 
 enum op_kind {
 	OP_CHUNK, /* key: hash, data: record, index.plain */
@@ -198,8 +201,10 @@ enum op_kind {
 	OP_DEL,   /* dbi, key; -ENOENT if absent */
 	OP_SPACE, /* key; the number goes to *ret */
 	OP_DROP,
-	OP_FLUSH, /* nothing: its done says that all before is committed */
-	OP_GC     /* alone in its batch; size: target, freed comes back there */
+	OP_FLUSH, /* nothing: its done says that all before is committed
+		   */
+	OP_GC     /* alone in its batch; size: target, freed comes back
+		     there */
 };
 
 /* Shared by the operations of one blob: the first failure spoils the rest. */
@@ -237,8 +242,7 @@ int store_queue_wait(struct store *s, struct store_op *op /* takes */,
 int store_writer_start(struct store *s);
 void store_writer_stop(struct store *s); /* commits what is queued */
 
-/* -- store_apply.c (writer thread)
- * --------------------------------------------- */
+/* -- store_apply.c (writer thread) --------------------------------------- */
 
 /* An LMDB result; op->result holds what concerns the operation alone. */
 int store_apply(struct store *s, MDB_txn *txn, struct store_counters *c,
@@ -256,16 +260,14 @@ int store_tree_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
 /* Write the use table back. */
 int store_use_flush(struct store *s);
 
-/* -- evict.c (writer thread)
- * ------------------------------------------------------ */
+/* -- evict.c (writer thread) --------------------------------------------- */
 
 /* Bring the bytes in use down to target. -ENOSPC if pins or damage forbid. */
 int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed);
 uint64_t evict_high(const struct store *s); /* start above this */
 uint64_t evict_low(const struct store *s);  /* and go down to this */
 
-/* -- store_pin.c
- * -------------------------------------------------------------------- */
+/* -- store_pin.c --------------------------------------------------------- */
 
 /* What the pins hold: fingerprints of keys (a false hit only keeps more). */
 struct mark_set {

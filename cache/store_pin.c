@@ -8,8 +8,7 @@
 #define STAT_NS (60 * NS_PER_S) /* how old a count for store_stat may be */
 #define RENEW   4096u           /* objects looked at in one transaction */
 
-/* -- a set of fingerprints ---------------------------------------------------
- */
+/* -- a set of fingerprints ----------------------------------------------- */
 
 void mark_done(struct mark_set *m)
 {
@@ -64,8 +63,7 @@ uint64_t mark_key(enum store_dbi dbi, const void *key, size_t len)
 	return hash_xxh3(key, len, (uint64_t)dbi + 1);
 }
 
-/* -- pin records -------------------------------------------------------------
- */
+/* -- pin records --------------------------------------------------------- */
 
 struct pin {
 	char *name;
@@ -185,8 +183,7 @@ int store_pins(struct store *s,
 	return r;
 }
 
-/* -- what they hold
- * ----------------------------------------------------------------- */
+/* -- what they hold ------------------------------------------------------ */
 
 struct marking {
 	struct store *s;

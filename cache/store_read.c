@@ -85,8 +85,7 @@ void store_readers_close(struct store *s)
 		slot_detach(s->slots);
 }
 
-/* -- transactions ------------------------------------------------------------
- */
+/* -- transactions -------------------------------------------------------- */
 
 static void forget_closed(struct thread_state *t) /* lock: readers */
 {
@@ -169,8 +168,7 @@ MDB_txn *store_reader_txn(const struct store_reader *r)
 	return ((struct read_slot *)r->txn)->txn;
 }
 
-/* -- records
- * -------------------------------------------------------------------- */
+/* -- records ------------------------------------------------------------- */
 
 static int found(struct store *s, int rc)
 {
@@ -307,8 +305,7 @@ int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 	return 0;
 }
 
-/* -- chunks
- * ------------------------------------------------------------------------ */
+/* -- chunks -------------------------------------------------------------- */
 
 int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
 		     struct codec_index *ret_index, struct codec_chunk *ret)
@@ -338,6 +335,7 @@ void store_touch(struct store *s, const uint8_t *hash,
 	uint64_t clock = __atomic_load_n(&s->clock_seen, __ATOMIC_RELAXED);
 	uint64_t chunks = __atomic_load_n(&s->chunks_seen, __ATOMIC_RELAXED);
 	uint64_t print = get_u64(hash), at, now;
+	struct store_use *slot;
 
 	/* among the newest eighth, and said so within six hours: fresh */
 	if ((x->stamp >= clock || clock - x->stamp <= chunks / 8) &&
@@ -346,20 +344,22 @@ void store_touch(struct store *s, const uint8_t *hash,
 	if (s->read_only || !print)
 		return;
 	at = print * 0x9e3779b97f4a7c15ull >> 48;
+	slot = &s->used[at]; /* if all are taken, the first is overwritten */
 	for (unsigned i = 0; i < 8; i++) {
-		uint64_t *slot = &s->used[(at + i) % STORE_USED_SLOTS];
+		struct store_use *u = &s->used[(at + i) % STORE_USED_SLOTS];
 
-		now = __atomic_load_n(slot, __ATOMIC_RELAXED);
+		now = __atomic_load_n(&u->print, __ATOMIC_RELAXED);
 		if (now == print)
 			return;
 		if (now)
 			continue;
-		__atomic_store_n(slot, print, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&s->used_count, 1, __ATOMIC_RELAXED);
-		return;
+		slot = u;
+		break;
 	}
-	/* crowded: the oldest use in this place is forgotten */
-	__atomic_store_n(&s->used[at], print, __ATOMIC_RELAXED);
+	/* before anything that is put from now on */
+	__atomic_store_n(&slot->stamp, clock - 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->print, print, __ATOMIC_RELAXED);
 }
 
 static int unpack(struct store_reader *r, const uint8_t *hash,

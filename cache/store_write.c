@@ -28,8 +28,7 @@
 #define SYNC_BYTES      (256 * MiB)
 #define READER_CHECK_NS (60 * NS_PER_S)
 
-/* -- operations ---------------------------------------------------------------
- */
+/* -- operations ---------------------------------------------------------- */
 
 struct put_state *put_state_get(struct put_state *p)
 {
@@ -70,8 +69,7 @@ static size_t cost(const struct store_op *op)
 	return sizeof(*op) + op->key_len + op->data.len + op->list.len;
 }
 
-/* -- queueing
- * ------------------------------------------------------------------ */
+/* -- queueing ------------------------------------------------------------ */
 
 static int refused(struct store *s) /* lock: q_lock */
 {
@@ -187,90 +185,7 @@ int store_queue_wait(struct store *s, struct store_op *op, int64_t deadline)
 	return r;
 }
 
-/* -- simple producers
- * ------------------------------------------------------------ */
-
-int store_put_tree(struct store *s, const struct store_key *k,
-		   struct buf *record, store_done_fn done, void *ctx)
-{
-	struct store_op *op;
-
-	if (record->len > store_object_max(s)) {
-		int r = fail(-EFBIG,
-			     "store: a directory of %zu bytes does not "
-			     "fit: raise cache.max_size",
-			     record->len);
-		buf_done(record);
-		return r;
-	}
-	op = store_op_new(OP_TREE, k->bytes, k->len);
-	op->data = *record;
-	*record = (struct buf)BUF_INIT;
-	op->done = done;
-	op->ctx = ctx;
-	return store_queue(s, op, false);
-}
-
-int store_put_size(struct store *s, const struct store_key *k, uint64_t size)
-{
-	struct store_op *op;
-
-	if (size == SCORPIO_SIZE_UNKNOWN)
-		return fail(-EINVAL, "store: an unknown size is not kept");
-	op = store_op_new(OP_SIZE, k->bytes, k->len);
-	op->size = size;
-	return store_queue(s, op, false);
-}
-
-int store_flush(struct store *s, int64_t deadline)
-{
-	if (s->read_only)
-		return 0;
-	return store_queue_wait(s, store_op_new(OP_FLUSH, NULL, 0), deadline);
-}
-
-int store_gc(struct store *s, uint64_t target, bool dry_run,
-	     uint64_t *ret_freed)
-{
-	struct store_op *op;
-	struct store_stats st;
-	uint64_t held;
-	int r;
-
-	if (!target)
-		target = evict_low(s);
-	if (dry_run) {
-		r = store_stat(s, &st);
-		if (r)
-			return r;
-		held = MIN(st.used_bytes, st.pinned_chunks * STORE_CHUNK_SIZE);
-		target = MAX(target, held);
-		*ret_freed =
-			st.used_bytes > target ? st.used_bytes - target : 0;
-		return 0;
-	}
-	op = store_op_new(OP_GC, NULL, 0);
-	op->size = target;
-	op->ret = ret_freed;
-	return store_queue_wait(s, op, DEADLINE_NONE);
-}
-
-void store_drop(struct store *s, enum drop_kind kind, const void *key,
-		size_t len, bool force)
-{
-	struct store_op *op;
-
-	__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
-	if (s->read_only)
-		return;
-	op = store_op_new(OP_DROP, key, len);
-	op->drop = kind;
-	op->flag = force;
-	store_queue(s, op, true); /* full queue: the next reader tells again */
-}
-
-/* -- a batch
- * ------------------------------------------------------------------------ */
+/* -- a batch ------------------------------------------------------------- */
 
 struct batch {
 	struct store_op *head;
@@ -350,6 +265,13 @@ static void keep_below(struct store *s, size_t coming)
 	evict_to(s, evict_low(s) - MIN(evict_low(s) / 2, coming), &freed);
 }
 
+static void empty_commit(struct store *s)
+{
+	struct batch none = { 0 };
+
+	commit(s, &none);
+}
+
 /* LMDB found no (contiguous) pages although we are below 90 %: fragments, or
  * pages that a reader still holds. Evict a little more each time. */
 static void make_room(struct store *s, int try)
@@ -360,6 +282,9 @@ static void make_room(struct store *s, int try)
 		return;
 	used = MIN(used, evict_low(s));
 	evict_to(s, used > step ? used - step : 0, &freed);
+	/* pages freed by one transaction are free for the next but one */
+	empty_commit(s);
+	empty_commit(s);
 	if (try > 2)
 		usleep(ROOM_WAIT_MS * 1000);
 }
@@ -439,8 +364,7 @@ static void finish(struct store *s, struct batch *b, int r)
 	}
 }
 
-/* -- the thread
- * -------------------------------------------------------------------------- */
+/* -- the thread ---------------------------------------------------------- */
 
 static bool use_due(struct store *s)
 {
@@ -509,9 +433,7 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* -- syncing
- * -------------------------------------------------------------------------------
- */
+/* -- syncing ------------------------------------------------------------- */
 
 static void *syncer_main(void *arg)
 {

@@ -18,8 +18,7 @@
 #define ENTRIES_MAX 4000000u
 #define RECORD_MAX  (2047ull * MiB) /* offsets are 32 bits */
 
-/* -- reading -----------------------------------------------------------------
- */
+/* -- reading ------------------------------------------------------------- */
 
 static uint64_t checksum_of(const uint8_t *p, size_t len, uint64_t seed)
 {
@@ -124,8 +123,7 @@ int64_t tree_find(const struct tree_view *v, const char *name, size_t len)
 	return -1;
 }
 
-/* -- building ----------------------------------------------------------------
- */
+/* -- building ------------------------------------------------------------ */
 
 struct tree_builder {
 	struct buf entries; /* written with an mtime each; cut out if unused */

@@ -20,20 +20,20 @@ static void noise(uint8_t *p, size_t n)
 }
 
 /* Every single-bit change and every shorter length is refused. */
-#define REFUSES_DAMAGE(rec, parse)                                             \
-	do {                                                                   \
-		for (size_t i_ = 0; i_ < (rec).len * 8; i_ += 3) {             \
-			(rec).data[i_ / 8] ^= (uint8_t)(1 << i_ % 8);          \
-			ck_assert_int_eq(parse((rec).data, (rec).len, SEED),   \
-					 -EBADMSG);                            \
-			(rec).data[i_ / 8] ^= (uint8_t)(1 << i_ % 8);          \
-		}                                                              \
-		for (size_t i_ = 0; i_ < (rec).len; i_++)                      \
-			ck_assert_int_eq(parse((rec).data, i_, SEED),          \
-					 -EBADMSG);                            \
-		ck_assert_int_eq(parse((rec).data, (rec).len, SEED + 1),       \
-				 -EBADMSG);                                    \
-		ck_assert_int_eq(parse((rec).data, (rec).len, SEED), 0);       \
+#define REFUSES_DAMAGE(rec, parse)                                           \
+	do {                                                                 \
+		for (size_t i_ = 0; i_ < (rec).len * 8; i_ += 3) {           \
+			(rec).data[i_ / 8] ^= (uint8_t)(1 << i_ % 8);        \
+			ck_assert_int_eq(parse((rec).data, (rec).len, SEED), \
+					 -EBADMSG);                          \
+			(rec).data[i_ / 8] ^= (uint8_t)(1 << i_ % 8);        \
+		}                                                            \
+		for (size_t i_ = 0; i_ < (rec).len; i_++)                    \
+			ck_assert_int_eq(parse((rec).data, i_, SEED),        \
+					 -EBADMSG);                          \
+		ck_assert_int_eq(parse((rec).data, (rec).len, SEED + 1),     \
+				 -EBADMSG);                                  \
+		ck_assert_int_eq(parse((rec).data, (rec).len, SEED), 0);     \
 	} while (0)
 
 static int parse_chunk(const void *p, size_t n, uint64_t seed)
@@ -222,9 +222,8 @@ START_TEST(index_segment_and_value)
 	noise(list, sizeof(list));
 	codec_seg_pack(&rec, SEED, list, CODEC_SEG);
 	ck_assert_uint_le(rec.len + 16, 8192); /* two pages of LMDB */
-	ck_assert_int_eq(codec_seg_parse(rec.data, rec.len, SEED, CODEC_SEG,
-					 &got),
-			 0);
+	ck_assert_int_eq(
+		codec_seg_parse(rec.data, rec.len, SEED, CODEC_SEG, &got), 0);
 	ck_assert_int_eq(memcmp(got, list, sizeof(list)), 0);
 	ck_assert_int_eq(codec_seg_parse(rec.data, rec.len, SEED, 254, &got),
 			 -EBADMSG);

@@ -23,7 +23,6 @@ START_TEST(round_trip)
 }
 END_TEST
 
-
 static void count_done(void *ctx, int result)
 {
 	if (!result)
@@ -57,8 +56,8 @@ START_TEST(content_is_shared)
 
 	fixture_open(&f, 64 * MiB);
 	for (unsigned i = 0; i < 10; i++) {
-		struct scorpio_id id = content_id(i, NULL, 0,
-						  SCORPIO_ID_OPAQUE);
+		struct scorpio_id id =
+			content_id(i, NULL, 0, SCORPIO_ID_OPAQUE);
 		struct store_key k = store_key(f.space, &id);
 		struct blob_writer *w;
 
@@ -109,22 +108,21 @@ START_TEST(wrong_content_is_refused_and_invisible)
 	fixture_open(&f, 64 * MiB);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (int how = 0; how < 3; how++) {
-			ck_assert_int_eq(
-				wrong(&f, sizes[i],
-				      how == 2 ? SCORPIO_ID_SHA256
-					       : SCORPIO_ID_GIT,
-				      how == 1 ? SCORPIO_SIZE_UNKNOWN
-					       : sizes[i],
-				      &k),
-				-EBADMSG);
+			ck_assert_int_eq(wrong(&f, sizes[i],
+					       how == 2 ? SCORPIO_ID_SHA256
+							: SCORPIO_ID_GIT,
+					       how == 1 ? SCORPIO_SIZE_UNKNOWN
+							: sizes[i],
+					       &k),
+					 -EBADMSG);
 			ok(store_flush(f.s, DEADLINE_NONE));
 			ok(store_read_begin(f.s, &r));
 			ck_assert_int_eq(store_blob(&r, &k, &b), -ENOENT);
 			store_read_end(&r);
 		}
-		ck_assert_int_eq(wrong(&f, sizes[i], SCORPIO_ID_GIT,
-				       sizes[i] + 1, &k),
-				 -EIO);
+		ck_assert_int_eq(
+			wrong(&f, sizes[i], SCORPIO_ID_GIT, sizes[i] + 1, &k),
+			-EIO);
 		ck_assert_int_eq(wrong(&f, sizes[i], SCORPIO_ID_SHA256,
 				       sizes[i] - 1, &k),
 				 -EIO);
@@ -283,9 +281,9 @@ START_TEST(read_only)
 	ok(store_space(f.s, "test", &f.space));
 	expect_content(&f, 1, 100000, SCORPIO_ID_GIT);
 	k = store_key(f.space, &id);
-	ck_assert_int_eq(blob_writer_new(f.s, &k, &id, SCORPIO_ID_OPAQUE, 1,
-					 &w),
-			 -EROFS);
+	ck_assert_int_eq(
+		blob_writer_new(f.s, &k, &id, SCORPIO_ID_OPAQUE, 1, &w),
+		-EROFS);
 	ck_assert_int_eq(store_put_size(f.s, &k, 1), -EROFS);
 	ck_assert_int_eq(store_put_value(f.s, "v", "x", 1), -EROFS);
 	ck_assert_int_eq(store_space(f.s, "new", &f.space), -EROFS);
@@ -354,9 +352,9 @@ START_TEST(too_big_says_so)
 
 	fixture_open(&f, 8 * MiB);
 	k = store_key(f.space, &id);
-	ck_assert_int_eq(blob_writer_new(f.s, &k, &id, SCORPIO_ID_OPAQUE,
-					 7 * MiB, &w),
-			 -EFBIG);
+	ck_assert_int_eq(
+		blob_writer_new(f.s, &k, &id, SCORPIO_ID_OPAQUE, 7 * MiB, &w),
+		-EFBIG);
 	ck_assert_ptr_nonnull(strstr(error_text(-EFBIG), "cache.max_size"));
 	ok(blob_writer_new(f.s, &k, &id, SCORPIO_ID_OPAQUE,
 			   SCORPIO_SIZE_UNKNOWN, &w));

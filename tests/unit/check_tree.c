@@ -35,9 +35,9 @@ static struct buf build(const struct scorpio_entry *list, size_t n)
 
 START_TEST(finds_every_name_whatever_the_order)
 {
-	static const char *const names[] = { "zebra", "a",   "ab",  "a.b",
-					     "\xff",  "b",   "A",   "aa",
-					     "a b",	"\x01", "...", ".git" };
+	static const char *const names[] = { "zebra", "a",    "ab",  "a.b",
+					     "\xff",  "b",    "A",   "aa",
+					     "a b",   "\x01", "...", ".git" };
 	struct scorpio_entry list[ARRAY_SIZE(names)];
 	struct tree_entry e, before;
 	struct tree_view v;
@@ -60,10 +60,10 @@ START_TEST(finds_every_name_whatever_the_order)
 	for (uint32_t i = 0; i < v.count; i++, before = e) {
 		tree_entry_at(&v, i, &e);
 		if (i)
-			ck_assert_int_le(memcmp(before.name, e.name,
-						MIN(before.name_len,
-						    e.name_len)),
-					 0);
+			ck_assert_int_le(
+				memcmp(before.name, e.name,
+				       MIN(before.name_len, e.name_len)),
+				0);
 	}
 	ck_assert_int_eq(tree_find(&v, "nobody", 6), -1);
 	ck_assert_int_eq(tree_find(&v, "", 0), -1);
@@ -184,9 +184,9 @@ START_TEST(every_flipped_bit_is_found)
 	rec = build(list, 4);
 	for (size_t i = 0; i < rec.len * 8; i++) {
 		rec.data[i / 8] ^= (uint8_t)(1 << i % 8);
-		ck_assert_int_eq(tree_view_init(&v, rec.data, rec.len, SEED,
-						true),
-				 -EBADMSG);
+		ck_assert_int_eq(
+			tree_view_init(&v, rec.data, rec.len, SEED, true),
+			-EBADMSG);
 		rec.data[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 	for (size_t n = 0; n < rec.len; n++)
