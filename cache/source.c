@@ -351,21 +351,45 @@ static bool wait_quiet(struct source *s, int64_t deadline)
 	return !s->landings && !s->asks;
 }
 
-static void *teardown(void *arg)
+static void teardown(struct source *s)
 {
 	int64_t deadline = deadline_in_ms(CLOSE_MS);
-	struct source *s = arg;
 
 	source_metrics_done(s);
-	if (flight_stop(s->flights, deadline) && wait_quiet(s, deadline)) {
+	if (flight_stop(s->flights, deadline) && wait_quiet(s, deadline))
 		source_free(s);
-		return NULL;
-	}
-	log_error("source",
-		  "%s: backend %s does not return from a call; it is "
-		  "left behind",
-		  s->name, stage_ops(s->stage)->name);
+	else
+		log_error("source",
+			  "%s: backend %s does not return from a call; it is "
+			  "left behind",
+			  s->name, stage_ops(s->stage)->name);
+}
+
+/* Sources that a thread of their own closes. */
+static struct lock closers_lock = LOCK_INIT(LOCK_LEAF, "closers");
+static pthread_cond_t closers_gone = PTHREAD_COND_INITIALIZER;
+static unsigned closers; /* closers_lock */
+
+static void count_closer(int by)
+{
+	ranked_scope(&closers_lock);
+	closers += (unsigned)by;
+	if (!closers)
+		pthread_cond_broadcast(&closers_gone);
+}
+
+static void *close_elsewhere(void *arg)
+{
+	teardown(arg);
+	count_closer(-1);
 	return NULL;
+}
+
+void source_join(void)
+{
+	ranked_scope(&closers_lock);
+	while (closers)
+		lock_wait(&closers_gone, &closers_lock, DEADLINE_NONE);
 }
 
 void source_put(struct source *s)
@@ -379,10 +403,13 @@ void source_put(struct source *s)
 		return;
 	}
 	/* from a done(): that thread is one of those to be waited for */
-	if (pthread_create(&thread, NULL, teardown, s) == 0)
+	count_closer(1);
+	if (pthread_create(&thread, NULL, close_elsewhere, s) == 0) {
 		pthread_detach(thread);
-	else
-		log_error("source", "%s: no thread to close it", s->name);
+		return;
+	}
+	log_error("source", "%s: no thread to close it", s->name);
+	count_closer(-1);
 }
 
 /* -- questions ------------------------------------------------------------- */

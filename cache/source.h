@@ -53,10 +53,14 @@ struct source_options {
 };
 
 /* No network traffic. -EINVAL for a URL no backend takes (text lists the
- * schemes). Counted: source_put closes at the last. */
+ * schemes). Counted: source_put closes at the last; what still waits is told
+ * -EINTR. A caller holds a reference during its calls. */
 int source_open(const struct source_options *o, struct source **ret);
 struct source *source_get(struct source *s);
-void source_put(struct source *s); /* NULL is fine */
+void source_put(struct source *s); /* NULL is fine; also inside a done() */
+/* A source whose last reference went inside a done() is closed by another
+ * thread: wait for all those, before the store is closed. */
+void source_join(void);
 
 const char *source_url(const struct source *s); /* redacted */
 const struct scorpio_backend *source_backend(const struct source *s);

@@ -161,7 +161,7 @@ int64_t source_xattr(struct source *s, const struct scorpio_ref *ref,
 	a->cap = MIN(cap, XATTR_MAX);
 	a->buf = xmalloc(a->cap + 1);
 	r = ask_wait(a, &mine);
-	if (r >= 0 && mine)
+	if (r > 0 && mine && cap)
 		memcpy(buf, a->buf, MIN((size_t)r, a->cap));
 	if (mine)
 		ask_free(a);

@@ -59,11 +59,14 @@ static int liar_be_open(const struct scorpio_host *h, const char *url,
 
 static void liar_be_close(void *self UNUSED)
 {
+	lock_scope(&liar.m);
+	liar.closed++;
 }
 
 /* The start of each call. */
 static int enter(uint32_t n, enum lie *ret)
 {
+	int64_t until;
 	int r;
 
 	pthread_mutex_lock(&liar.m);
@@ -74,9 +77,9 @@ static int enter(uint32_t n, enum lie *ret)
 	pthread_cond_broadcast(&liar.c);
 	while (liar.lie == LIE_HANG && !liar.released)
 		cond_wait_until(&liar.c, &liar.m, deadline_in_ms(10));
-	if (liar.delay_ms)
-		cond_wait_until(&liar.c, &liar.m,
-				deadline_in_ms(liar.delay_ms));
+	until = deadline_in_ms(liar.delay_ms);
+	while (liar.delay_ms && now_ns() < until)
+		cond_wait_until(&liar.c, &liar.m, until);
 	*ret = liar.lie;
 	if (liar.lie == LIE_CONTENT_ONCE) {
 		*ret = LIE_CONTENT;

@@ -40,6 +40,7 @@ extern struct liar {
 	unsigned running, most_running; /* m */
 	unsigned refs;                  /* m; asked for in all */
 	unsigned upper_calls;           /* m */
+	unsigned closed;                /* m */
 	int error;         /* m; every call, also resolve, fails so */
 	unsigned delay_ms; /* m; of every call */
 	bool released;     /* m; those that hang go on */
