@@ -99,7 +99,10 @@ $(OUT)/plugins/%.so: $$(call obj,$$(wildcard plugins/$$*/*.c))
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  SO   $@")
 	$(Q)$(CC) $(C_FLAGS) -shared $(LDFLAGS) $^ $(LIBS.plugin.$*) -o $@
-$(OUT)/unit/%: $(O)/tests/unit/%.o $(call obj,$(SRC.testlib)) $(LIB)
+$(O)/libtests.a: $(call obj,$(SRC.testlib))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(OUT)/unit/%: $(O)/tests/unit/%.o $(if $(SRC.testlib),$(O)/libtests.a) $(LIB)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) $(shell pkg-config --libs check) -o $@

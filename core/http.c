@@ -130,7 +130,7 @@ static int wait_before_retry(struct run *r)
 
 /* Is the login still meant for this place? Also from http to https of the same
  * host on the usual ports. */
-static bool same_place(const struct url *a, const struct url *b)
+static bool same_place(const struct http_url *a, const struct http_url *b)
 {
 	if (strcmp(a->host, b->host))
 		return false;
@@ -149,21 +149,21 @@ static void drop_body(struct run *r)
 
 static int follow(struct run *r)
 {
-	struct url next;
-	int e = url_parse(r->location, r->url.text, &next);
+	struct http_url next;
+	int e = http_url_parse(r->location, r->url.text, &next);
 
 	if (e)
 		return fail(-EIO, "%s: redirected to where only http and https "
 			    "are followed: %s", r->shown, error_text(e));
 	if (!strcmp(r->url.scheme, "https") && strcmp(next.scheme, "https")) {
-		url_done(&next);
+		http_url_done(&next);
 		return fail(-EIO, "%s: redirected from https to http, which is "
 			    "refused", r->shown);
 	}
 	if (r->status == 303 || (r->status < 303 && !strcmp(r->method, "POST")))
 		drop_body(r);
 	if (r->has_body && r->body_taken) {
-		url_done(&next);
+		http_url_done(&next);
 		return fail(-EIO, "%s: redirected in the middle of a streamed "
 			    "request", r->shown);
 	}
@@ -172,7 +172,7 @@ static int follow(struct run *r)
 		next.user = steal(&r->url.user);
 		next.password = steal(&r->url.password);
 	}
-	url_done(&r->url);
+	http_url_done(&r->url);
 	r->url = next;
 	r->attempt = 0;
 	log_redact(r->url.text, r->shown, sizeof(r->shown));
@@ -329,7 +329,7 @@ static int perform(struct scorpio_http *x, const char *unix_path)
 		return fail(-EINVAL, "http: no URL, or not a method");
 	e = call_check();
 	if (!e)
-		e = url_parse(x->url, NULL, &r.url);
+		e = http_url_parse(x->url, NULL, &r.url);
 	if (e)
 		return e;
 	r.set = settings_get();
@@ -338,7 +338,7 @@ static int perform(struct scorpio_http *x, const char *unix_path)
 	fill_answer(&r);
 	if (e)
 		metric_add(&errors, 1);
-	url_done(&r.url);
+	http_url_done(&r.url);
 	buf_done(&r.head);
 	free(r.location);
 	settings_put(r.set);

@@ -370,7 +370,7 @@ static void set_route(const struct run *r, CURL *h)
 	if (r->unix_path) {
 		curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, r->unix_path);
 		curl_easy_setopt(h, CURLOPT_PROXY, "");
-	} else if (url_is_loopback(&r->url)) {
+	} else if (http_url_is_loopback(&r->url)) {
 		curl_easy_setopt(h, CURLOPT_PROXY, "");
 	} else if (r->set->proxy) {
 		curl_easy_setopt(h, CURLOPT_PROXY, r->set->proxy);

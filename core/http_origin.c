@@ -159,7 +159,7 @@ static void drop_oldest(struct conn **out)
 
 /* One histogram per host for the first hosts, one for all others. They live
  * for ever, as metrics do. */
-static struct histogram *latency_of(const struct url *u)
+static struct histogram *latency_of(const struct http_url *u)
 {
 	static struct histogram *all[HISTOGRAMS_MAX + 1]; /* lock: m */
 	static char *hosts[HISTOGRAMS_MAX + 1];           /* lock: m */
@@ -192,7 +192,7 @@ static struct origin *find(const char *key)
 	return NULL;
 }
 
-static struct origin *find_or_add(const struct url *u, struct conn **out)
+static struct origin *find_or_add(const struct http_url *u, struct conn **out)
 {
 	cleanup_free char *key =
 		xasprintf("%s://%s:%s", u->scheme, u->host, u->port);
@@ -211,7 +211,7 @@ static struct origin *find_or_add(const struct url *u, struct conn **out)
 	return o;
 }
 
-struct origin *origin_get(const struct url *u)
+struct origin *origin_get(const struct http_url *u)
 {
 	struct conn *out = NULL;
 	struct origin *o;
@@ -397,11 +397,11 @@ bool origin_is_open(struct origin *o)
 
 bool http_circuit_open(const char *url, int64_t *ret_wait_ms)
 {
-	struct url u;
+	struct http_url u;
 	const struct origin *o;
 	bool open = false;
 
-	if (url_parse(url, NULL, &u))
+	if (http_url_parse(url, NULL, &u))
 		return false;
 	pthread_mutex_lock(&m);
 	cleanup_free char *key =
@@ -412,6 +412,6 @@ bool http_circuit_open(const char *url, int64_t *ret_wait_ms)
 		*ret_wait_ms = MAX(0, (o->open_until - now_ns()) / NS_PER_MS);
 	}
 	pthread_mutex_unlock(&m);
-	url_done(&u);
+	http_url_done(&u);
 	return open;
 }

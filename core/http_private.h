@@ -27,15 +27,15 @@ struct settings *settings_get(void);
 void settings_put(struct settings *s);
 
 /* -- URLs -- */
-struct url {
+struct http_url {
 	char *text; /* without login and fragment */
 	char *scheme, *host, *port;
 	char *user, *password; /* NULL if none */
 };
 /* -EINVAL with a text. `base` resolves a relative `text`; may be NULL. */
-int url_parse(const char *text, const char *base, struct url *ret);
-void url_done(struct url *u);
-bool url_is_loopback(const struct url *u);
+int http_url_parse(const char *text, const char *base, struct http_url *ret);
+void http_url_done(struct http_url *u);
+bool http_url_is_loopback(const struct http_url *u);
 
 /* -- origins -- */
 struct conn { /* one curl handle with its own connections */
@@ -48,7 +48,7 @@ struct conn { /* one curl handle with its own connections */
 struct origin;
 enum origin_result { ORIGIN_ANSWERED, ORIGIN_FAILED, ORIGIN_NEITHER };
 
-struct origin *origin_get(const struct url *u);
+struct origin *origin_get(const struct http_url *u);
 void origin_put(struct origin *o);
 /* Ask the circuit breaker: 0, or -EIO with a text. *ret_probe is handed to
  * origin_report, which must follow. `why`: what failed, for later texts. */
@@ -76,7 +76,7 @@ struct run {
 	const char *unix_path; /* NULL: TCP */
 	const char *method;
 	bool has_body;
-	struct url url;     /* of the current hop */
+	struct http_url url;     /* of the current hop */
 	char shown[512];    /* redacted url */
 	bool home;          /* still where the caller's login belongs */
 	int64_t deadline, stall_ns, connect_ns;

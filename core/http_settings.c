@@ -117,7 +117,7 @@ static int part(CURLU *u, CURLUPart what, unsigned flags, char **ret)
 	return 0;
 }
 
-static int take_parts(CURLU *u, struct url *out)
+static int take_parts(CURLU *u, struct http_url *out)
 {
 	int r = part(u, CURLUPART_SCHEME, 0, &out->scheme);
 	char *p;
@@ -142,9 +142,9 @@ static int take_parts(CURLU *u, struct url *out)
 	return part(u, CURLUPART_URL, 0, &out->text);
 }
 
-int url_parse(const char *text, const char *base, struct url *ret)
+int http_url_parse(const char *text, const char *base, struct http_url *ret)
 {
-	struct url out = { 0 };
+	struct http_url out = { 0 };
 	CURLU *u = curl_url();
 	char shown[256];
 	CURLUcode e = CURLUE_OK;
@@ -163,7 +163,7 @@ int url_parse(const char *text, const char *base, struct url *ret)
 	if (!r && strcmp(out.scheme, "http") && strcmp(out.scheme, "https"))
 		r = -EINVAL;
 	if (r) {
-		url_done(&out);
+		http_url_done(&out);
 		return fail(-EINVAL, "\"%s\" is not an http:// or https:// URL",
 			    log_redact(text, shown, sizeof(shown)));
 	}
@@ -171,7 +171,7 @@ int url_parse(const char *text, const char *base, struct url *ret)
 	return 0;
 }
 
-void url_done(struct url *u)
+void http_url_done(struct http_url *u)
 {
 	free(u->text);
 	free(u->scheme);
@@ -179,10 +179,10 @@ void url_done(struct url *u)
 	free(u->port);
 	free(u->user);
 	free(u->password);
-	*u = (struct url){ 0 };
+	*u = (struct http_url){ 0 };
 }
 
-bool url_is_loopback(const struct url *u)
+bool http_url_is_loopback(const struct http_url *u)
 {
 	size_t n = strlen(u->host);
 

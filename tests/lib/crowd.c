@@ -91,7 +91,7 @@ static int serve(void *ctx, const struct flight_batch *b)
 	return r;
 }
 
-void server_start(struct flight_options o)
+void crowd_start(struct flight_options o)
 {
 	memset(&srv, 0, sizeof(srv));
 	pthread_mutex_init(&srv.m, NULL);
@@ -106,14 +106,14 @@ void server_start(struct flight_options o)
 	srv.f = flight_new(&o);
 }
 
-void server_restart(struct flight_options o)
+void crowd_restart(struct flight_options o)
 {
 	flight_stop(srv.f, deadline_in_ms(5000));
 	flight_free(srv.f);
-	server_start(o);
+	crowd_start(o);
 }
 
-void server_stop(void)
+void crowd_stop(void)
 {
 	pthread_mutex_lock(&srv.m);
 	srv.hold = false;
@@ -123,7 +123,7 @@ void server_stop(void)
 	flight_free(srv.f);
 }
 
-void server_hold(bool on)
+void crowd_hold(bool on)
 {
 	pthread_mutex_lock(&srv.m);
 	srv.hold = on;
@@ -131,7 +131,7 @@ void server_hold(bool on)
 	pthread_mutex_unlock(&srv.m);
 }
 
-void server_await(unsigned n)
+void crowd_await(unsigned n)
 {
 	int64_t deadline = deadline_in_ms(5000);
 
@@ -229,11 +229,11 @@ struct crowd **crowd_occupy(enum want_prio prio, unsigned calls)
 	struct crowd **busy = xcalloc(calls, sizeof(struct crowd *));
 	unsigned i;
 
-	server_hold(true);
+	crowd_hold(true);
 	for (i = 0; i < calls; i++) {
 		busy[i] = crowd_one(1000000 + i, prio);
 		crowd_send(busy[i]);
-		server_await(i + 1);
+		crowd_await(i + 1);
 	}
 	return busy;
 }
@@ -242,7 +242,7 @@ void crowd_release(struct crowd **busy, unsigned calls)
 {
 	unsigned i;
 
-	server_hold(false);
+	crowd_hold(false);
 	for (i = 0; i < calls; i++)
 		crowd_end(busy[i], 0);
 	free(busy);

@@ -32,12 +32,12 @@ extern struct server {
 	unsigned poured;
 } srv;
 
-void server_start(struct flight_options o); /* zeros: usual for tests */
-void server_restart(struct flight_options o);
-void server_stop(void);
-void server_hold(bool on);
+void crowd_start(struct flight_options o); /* zeros: usual for tests */
+void crowd_restart(struct flight_options o);
+void crowd_stop(void);
+void crowd_hold(bool on);
 /* Wait until that many calls have started. */
-void server_await(unsigned n_calls);
+void crowd_await(unsigned n_calls);
 struct scorpio_id number_id(uint64_t n);
 
 struct crowd {

@@ -11,7 +11,7 @@
 
 static void setup(void)
 {
-	server_start((struct flight_options){ 0 });
+	crowd_start((struct flight_options){ 0 });
 }
 
 /* -- single flight and batches --------------------------------------------- */
@@ -32,11 +32,11 @@ START_TEST(joins_a_running_fetch)
 	struct crowd *a = crowd_one(7, WANT_DEMAND),
 		     *b = crowd_one(7, WANT_DEMAND);
 
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(a);
-	server_await(1);
+	crowd_await(1);
 	crowd_send(b);
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(a, 0);
 	crowd_end(b, 0);
 	ck_assert_uint_eq(srv.n_calls, 1);
@@ -88,7 +88,7 @@ START_TEST(gather_window_joins_neighbours)
 	struct crowd *c[10];
 	int i;
 
-	server_restart((struct flight_options){ .gather_ns = 100 * NS_PER_MS });
+	crowd_restart((struct flight_options){ .gather_ns = 100 * NS_PER_MS });
 	for (i = 0; i < 10; i++) {
 		c[i] = crowd_one(i + 1, WANT_DEMAND);
 		crowd_send(c[i]);
@@ -105,7 +105,7 @@ START_TEST(large_batch_skips_the_window)
 	struct crowd *c = crowd_new(100, 1, 1, WANT_BLOB, WANT_DEMAND);
 	int64_t t = now_ns();
 
-	server_restart((struct flight_options){ .gather_ns = 3 * NS_PER_S });
+	crowd_restart((struct flight_options){ .gather_ns = 3 * NS_PER_S });
 	crowd_send(c);
 	crowd_end(c, 0);
 	ck_assert_int_lt(now_ns() - t, NS_PER_S);
@@ -121,18 +121,18 @@ START_TEST(prefetch_leaves_a_slot_for_demand)
 	struct crowd *d = crowd_one(99999, WANT_DEMAND);
 	unsigned i, low = 0;
 
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(p);
-	server_await(2); /* of 4 slots prefetch may have two */
+	crowd_await(2); /* of 4 slots prefetch may have two */
 	crowd_send(ra);
-	server_await(3);
+	crowd_await(3);
 	crowd_send(d);
-	server_await(4);
+	crowd_await(4);
 	ck_assert_int_eq(srv.calls[3].prio, WANT_DEMAND);
 	for (i = 0; i < 4; i++)
 		low += srv.calls[i].prio == WANT_PREFETCH;
 	ck_assert_uint_eq(low, 2);
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(d, 0);
 	crowd_end(ra, 0);
 	crowd_end(p, 0);
@@ -181,14 +181,14 @@ START_TEST(single_slot_prefetch_gives_way)
 	struct crowd *p = crowd_new(10, 1, 1, WANT_BLOB, WANT_PREFETCH);
 	struct crowd *d = crowd_one(500, WANT_DEMAND);
 
-	server_restart((struct flight_options){ .slots = 1 });
-	server_hold(true);
+	crowd_restart((struct flight_options){ .slots = 1 });
+	crowd_hold(true);
 	crowd_send(p);
-	server_await(1);
+	crowd_await(1);
 	crowd_send(d);
-	server_await(2); /* the first was cancelled */
+	crowd_await(2); /* the first was cancelled */
 	ck_assert_int_eq(srv.calls[1].prio, WANT_DEMAND);
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(d, 0);
 	crowd_end(p, 0); /* asked for again */
 }
@@ -203,7 +203,7 @@ START_TEST(deadline_holds_while_the_server_hangs)
 	int64_t t = now_ns();
 
 	srv.deaf = true;
-	server_hold(true);
+	crowd_hold(true);
 	c->list[0]->deadline = deadline_in_ms(60);
 	crowd_send(c);
 	crowd_wait(c, 1);
@@ -222,12 +222,12 @@ START_TEST(deadlines_are_each_ones_own)
 	struct crowd *a = crowd_one(1, WANT_DEMAND),
 		     *b = crowd_one(1, WANT_DEMAND);
 
-	server_hold(true);
+	crowd_hold(true);
 	a->list[0]->deadline = deadline_in_ms(30);
 	crowd_send(a);
 	crowd_send(b);
 	crowd_end(a, -ETIMEDOUT);
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(b, 0);
 }
 END_TEST
@@ -251,10 +251,10 @@ START_TEST(cancel_stops_the_call_when_nobody_is_left)
 		     *b = crowd_one(1, WANT_DEMAND);
 	int64_t deadline = deadline_in_ms(5000);
 
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(a);
 	crowd_send(b);
-	server_await(1);
+	crowd_await(1);
 	flight_cancel(srv.f, a->list[0]);
 	crowd_end(a, -EINTR);
 	ck_assert_uint_eq(srv.running, 1);
@@ -273,17 +273,17 @@ START_TEST(wanted_again_after_the_cancel)
 		     *b = crowd_one(1, WANT_DEMAND);
 
 	srv.deaf = true;
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(a);
-	server_await(1);
+	crowd_await(1);
 	flight_cancel(srv.f, a->list[0]);
 	crowd_end(a, -EINTR);
 	crowd_send(b); /* joins the call that is being cancelled */
 	pthread_mutex_lock(&srv.m);
 	srv.deaf = false;
 	pthread_mutex_unlock(&srv.m);
-	server_await(2);
-	server_hold(false);
+	crowd_await(2);
+	crowd_hold(false);
 	crowd_end(b, 0);
 }
 END_TEST
@@ -340,7 +340,7 @@ START_TEST(stop_cancels_everything)
 	crowd_end(c, -EINTR);
 	ck_assert(j.done);
 	ck_assert_int_eq(j.result, -EINTR);
-	server_start((struct flight_options){ 0 });
+	crowd_start((struct flight_options){ 0 });
 }
 END_TEST
 
@@ -349,12 +349,12 @@ START_TEST(stop_gives_up_on_a_deaf_call)
 	struct crowd *c = crowd_one(1, WANT_DEMAND);
 
 	srv.deaf = true;
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(c);
-	server_await(1);
+	crowd_await(1);
 	ck_assert(!flight_stop(srv.f, deadline_in_ms(50)));
 	crowd_end(c, -EINTR);
-	server_hold(false);
+	crowd_hold(false);
 }
 END_TEST
 
@@ -386,7 +386,7 @@ START_TEST(storm_of_threads)
 	pthread_t t[8];
 	size_t i;
 
-	server_restart((struct flight_options){ .gather_ns = 100000 });
+	crowd_restart((struct flight_options){ .gather_ns = 100000 });
 	for (i = 0; i < ARRAY_SIZE(t); i++)
 		pthread_create(&t[i], NULL, storm, (void *)(i + 1));
 	for (i = 0; i < ARRAY_SIZE(t); i++)
@@ -403,7 +403,7 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, setup, server_stop);
+	tcase_add_checked_fixture(t, setup, crowd_stop);
 	tcase_add_test(t, thousand_wants_one_fetch);
 	tcase_add_test(t, joins_a_running_fetch);
 	tcase_add_test(t, kinds_are_apart);

@@ -11,7 +11,7 @@
 
 static void setup(void)
 {
-	server_start((struct flight_options){ 0 });
+	crowd_start((struct flight_options){ 0 });
 }
 
 /* -- failures -------------------------------------------------------------- */
@@ -46,7 +46,7 @@ START_TEST(no_time_left_to_repeat)
 {
 	struct crowd *c = crowd_one(1, WANT_DEMAND);
 
-	server_restart((struct flight_options){ .retry_ns = 4 * NS_PER_S });
+	crowd_restart((struct flight_options){ .retry_ns = 4 * NS_PER_S });
 	srv.fail_calls = 1;
 	srv.fail_with = -EIO;
 	c->list[0]->deadline = deadline_in_ms(500);
@@ -153,11 +153,11 @@ START_TEST(content_answers_for_sizes)
 	struct crowd *b = crowd_one(1, WANT_DEMAND);
 	struct crowd *s = crowd_new(1, 1, 0, WANT_SIZE, WANT_DEMAND);
 
-	server_hold(true);
+	crowd_hold(true);
 	crowd_send(b);
-	server_await(1);
+	crowd_await(1);
 	crowd_send(s);
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(s, 0);
 	crowd_end(b, 0);
 	ck_assert_uint_eq(srv.n_calls, 1);
@@ -197,7 +197,7 @@ START_TEST(circuit_opens_and_recovers)
 	unsigned calls;
 	int64_t t;
 
-	server_restart((struct flight_options){ .circuit = &quick });
+	crowd_restart((struct flight_options){ .circuit = &quick });
 	srv.fail_calls = 1000;
 	srv.fail_with = -EIO;
 	crowd_send(c);
@@ -233,19 +233,19 @@ START_TEST(failed_probe_fails_those_who_waited_for_it)
 {
 	struct crowd *c = crowd_one(1, WANT_DEMAND), *p, *d;
 
-	server_restart((struct flight_options){ .circuit = &quick });
+	crowd_restart((struct flight_options){ .circuit = &quick });
 	srv.fail_calls = 1000;
 	srv.fail_with = -EIO;
 	crowd_send(c);
 	crowd_end(c, -EIO);
 	usleep(60000);
-	server_hold(true);
+	crowd_hold(true);
 	p = crowd_one(2, WANT_DEMAND);
 	d = crowd_one(3, WANT_DEMAND);
 	crowd_send(p);
-	server_await(4);
+	crowd_await(4);
 	crowd_send(d); /* waits for the probe */
-	server_hold(false);
+	crowd_hold(false);
 	crowd_end(p, -EIO);
 	crowd_end(d, -EIO);
 	ck_assert_uint_eq(srv.n_calls, 4);
@@ -282,7 +282,7 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, setup, server_stop);
+	tcase_add_checked_fixture(t, setup, crowd_stop);
 	tcase_add_test(t, failed_call_is_repeated);
 	tcase_add_test(t, repeats_end);
 	tcase_add_test(t, no_time_left_to_repeat);
