@@ -57,6 +57,8 @@ PLUGIN_NAMES := $(sort $(patsubst plugins/%/,%,$(dir $(SRC.plugins))))
 PLUGINS := $(patsubst %,$(OUT)/plugins/%.so,$(PLUGIN_NAMES))
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(SRC.unit))
 TOOLS := $(patsubst tests/tools/%.c,$(OUT)/tools/%,$(SRC.tools))
+# tools of several files: tests/tools/NAME/*.c
+BIGTOOLS := $(patsubst tests/tools/%/,$(OUT)/tools/%,$(sort $(dir $(wildcard tests/tools/*/*.c))))
 REPLAY := $(patsubst tests/fuzz/%.c,$(OUT)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # backends and plugins see only the public headers: the ABI is what they use
@@ -106,6 +108,10 @@ $(OUT)/unit/%: $(O)/tests/unit/%.o $(if $(SRC.testlib),$(O)/libtests.a) $(LIB)
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) $(shell pkg-config --libs check) -o $@
+$(BIGTOOLS): $(OUT)/tools/%: $$(call obj,$$(wildcard tests/tools/$$*/*.c))
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CC) $(C_FLAGS) $(LDFLAGS) $^ -o $@
 $(OUT)/tools/%: $(O)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
@@ -117,7 +123,7 @@ $(OUT)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(LIB)
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 unit: $(UNIT) $(REPLAY) ## build the unit tests
-tools: $(TOOLS) ## build the helper programs of tests and benches
+tools: $(TOOLS) $(BIGTOOLS) ## build the helper programs of tests and benches
 
 deps: ## install the Debian packages that build and tests need
 	@tests/deps.sh
