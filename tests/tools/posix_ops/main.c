@@ -41,9 +41,10 @@ static const char *excluded[EXCLUDED];
 static int n_excluded;
 
 static const struct check *const tables[] = {
-	checks_open,  checks_data,  checks_holes,   checks_map,   checks_rename,
-	checks_names, checks_dirs,  checks_special, checks_attr,  checks_times,
-	checks_xattr, checks_procs, checks_perms,   checks_lower,
+	checks_open,   checks_data,  checks_holes,       checks_map,
+	checks_rename, checks_names, checks_dirs,        checks_special,
+	checks_attr,   checks_times, checks_xattr,       checks_procs,
+	checks_perms,  checks_lower, checks_lower_names,
 };
 
 const char *base_name(const char *path)

@@ -36,7 +36,7 @@ struct check {
 extern const struct check checks_open[], checks_data[], checks_holes[],
 	checks_map[], checks_rename[], checks_names[], checks_special[],
 	checks_attr[], checks_times[], checks_xattr[], checks_dirs[],
-	checks_procs[], checks_perms[], checks_lower[];
+	checks_procs[], checks_perms[], checks_lower[], checks_lower_names[];
 
 /* -- outcome --------------------------------------------------------------- */
 
