@@ -42,9 +42,9 @@ void *dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 	r->server = r->listener->server;
 	r->mhd = mhd;
 	r->start_ns = now_ns();
-	r->url_error = url_parse(uri, strlen(uri), &r->url);
-	if (r->url_error)
-		r->url_text = xstrdup(error_text(r->url_error));
+	r->target_error = target_parse(uri, strlen(uri), &r->target);
+	if (r->target_error)
+		r->target_text = xstrdup(error_text(r->target_error));
 	return r;
 }
 
@@ -188,11 +188,11 @@ static bool check(struct request *r)
 		reply_error(r, 400, "BAD_REQUEST", "refused: %s", fault);
 		return false;
 	}
-	if (r->url_error) {
-		reply_error(r, 400, "BAD_REQUEST", "%s", r->url_text);
+	if (r->target_error) {
+		reply_error(r, 400, "BAD_REQUEST", "%s", r->target_text);
 		return false;
 	}
-	e = router_find(r->server->router, r->method, &r->url, &r->match,
+	e = router_find(r->server->router, r->method, &r->target, &r->match,
 			allow, sizeof(allow));
 	if (!authorize(r))
 		return false;
@@ -295,7 +295,7 @@ static void account(const struct request *r)
 	histogram_add(&latency, now_ns() - r->start_ns);
 	__atomic_fetch_add(&r->server->requests, 1, __ATOMIC_RELAXED);
 	log_debug("http", "%s %s %d %lld us", r->method,
-		  r->url.path ? r->url.path : "?", r->status,
+		  r->target.path ? r->target.path : "?", r->status,
 		  (long long)(now_ns() - r->start_ns) / 1000);
 }
 
@@ -309,10 +309,10 @@ void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
 	if (r->status)
 		account(r);
 	conn_deadline(mhd, SERVER_HEADER_S);
-	url_done(&r->url);
+	target_done(&r->target);
 	buf_done(&r->body);
 	json_decref(r->json);
-	free(r->url_text);
+	free(r->target_text);
 	free(r);
 	*con_cls = NULL;
 }

@@ -25,13 +25,13 @@ const char *request_param(const struct request *r, const char *name)
 const char *request_query(const struct request *r, const char *name,
 			  const char *dflt)
 {
-	return url_query(&r->url, name, dflt);
+	return target_query(&r->target, name, dflt);
 }
 
 int request_query_int(const struct request *r, const char *name, int64_t dflt,
 		      int64_t min, int64_t max, int64_t *ret)
 {
-	const char *text = url_query(&r->url, name, NULL);
+	const char *text = target_query(&r->target, name, NULL);
 	char *end;
 	long long v;
 
@@ -51,7 +51,7 @@ int request_query_int(const struct request *r, const char *name, int64_t dflt,
 
 bool request_query_bool(const struct request *r, const char *name)
 {
-	const char *text = url_query(&r->url, name, NULL);
+	const char *text = target_query(&r->target, name, NULL);
 
 	return text && (!*text || !strcmp(text, "1") ||
 			!strcmp(text, "true") || !strcmp(text, "yes"));

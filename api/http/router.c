@@ -53,7 +53,7 @@ static bool add_param(struct route_match *m, const char *name, size_t len,
 
 /* Does the pattern take this path? *score: literal segments from the left, one
  * bit each, so that literals win over parameters. */
-static bool match(const char *pattern, const struct url *u,
+static bool match(const char *pattern, const struct target *u,
 		  struct route_match *m, uint64_t *score)
 {
 	const char *p = pattern + 1;
@@ -94,7 +94,7 @@ static void allow_add(char *allow, size_t cap, const char *method)
 }
 
 int router_find(const struct router *r, const char *method,
-		const struct url *u, struct route_match *ret, char *allow,
+		const struct target *u, struct route_match *ret, char *allow,
 		size_t cap)
 {
 	struct route_match best = { 0 }, m = { 0 };

@@ -10,7 +10,7 @@
 #ifndef API_HTTP_ROUTER_H
 #define API_HTTP_ROUTER_H
 
-#include "api/http/url.h"
+#include "api/http/target.h"
 
 struct request;
 struct router;
@@ -36,7 +36,7 @@ struct route_match {
 	size_t n;
 	const char *name[ROUTE_PARAMS_MAX]; /* not terminated: name_len */
 	size_t name_len[ROUTE_PARAMS_MAX];
-	const char *value[ROUTE_PARAMS_MAX]; /* into the url */
+	const char *value[ROUTE_PARAMS_MAX]; /* into the target */
 };
 
 struct router *router_new(void);
@@ -47,7 +47,7 @@ void router_add(struct router *r, const struct route *table);
 /* 0; -ENOENT no such path (404); -EPERM the path exists, not with this method
  * (405), allow then holds "GET, DELETE". */
 int router_find(const struct router *r, const char *method,
-		const struct url *u, struct route_match *ret, char *allow,
+		const struct target *u, struct route_match *ret, char *allow,
 		size_t cap);
 /* Value of {name}, or NULL. */
 const char *route_param(const struct route_match *m, const char *name);

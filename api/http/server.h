@@ -5,7 +5,7 @@
  *
  * Before a handler runs, a request was checked: no Transfer-Encoding together
  * with Content-Length, no header twice that may be there once, a target that
- * url.h accepts, a Host, the right to ask (auth.h), a body of at most
+ * target.h accepts, a Host, the right to ask (auth.h), a body of at most
  * SERVER_BODY_MAX. Headers must be complete SERVER_HEADER_S seconds after the
  * connection opened, a body SERVER_BODY_S seconds later: a client that drips
  * bytes is cut off. Headers together are limited to 64 KiB (431).

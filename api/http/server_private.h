@@ -51,9 +51,9 @@ struct request {
 	struct server *server;
 	struct listener *listener;
 	struct MHD_Connection *mhd;
-	struct url url;
-	int url_error;
-	char *url_text; /* why */
+	struct target target;
+	int target_error;
+	char *target_text; /* why */
 	struct route_match match;
 	const char *method;
 	struct buf body;

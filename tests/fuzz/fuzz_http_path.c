@@ -12,7 +12,7 @@ static const struct route table[] = {
 	{ NULL, NULL, NULL, 0 },
 };
 
-static void look(const struct url *u)
+static void look(const struct target *u)
 {
 	struct router *r = router_new();
 	struct route_match m;
@@ -31,12 +31,12 @@ static void look(const struct url *u)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *host = xstrndup((const char *)data, n);
-	struct url u;
+	struct target u;
 
 	auth_host_ok(host, AUTH_LOOPBACK);
 	auth_is_json(host);
 	free(host);
-	if (url_parse((const char *)data, n, &u)) {
+	if (target_parse((const char *)data, n, &u)) {
 		if (u.copy)
 			abort();
 		return 0;
@@ -51,6 +51,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			abort();
 	}
 	look(&u);
-	url_done(&u);
+	target_done(&u);
 	return 0;
 }

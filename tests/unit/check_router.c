@@ -6,12 +6,12 @@
 
 #include "api/http/router.h"
 
-static struct url u;
+static struct target u;
 
 static int parse(const char *text)
 {
-	url_done(&u);
-	return url_parse(text, strlen(text), &u);
+	target_done(&u);
+	return target_parse(text, strlen(text), &u);
 }
 
 START_TEST(good_targets)
@@ -22,18 +22,18 @@ START_TEST(good_targets)
 	ck_assert_uint_eq(u.n, 3);
 	ck_assert_str_eq(u.segment[1], "b c");
 	ck_assert_str_eq(u.segment[2], "d/e");
-	ck_assert_str_eq(url_query(&u, "x", "?"), "1");
-	ck_assert_str_eq(url_query(&u, "y", "?"), "a b&");
-	ck_assert_str_eq(url_query(&u, "z", "?"), "");
-	ck_assert_str_eq(url_query(&u, "absent", "?"), "?");
+	ck_assert_str_eq(target_query(&u, "x", "?"), "1");
+	ck_assert_str_eq(target_query(&u, "y", "?"), "a b&");
+	ck_assert_str_eq(target_query(&u, "z", "?"), "");
+	ck_assert_str_eq(target_query(&u, "absent", "?"), "?");
 	ck_assert_str_eq(u.path, "/a/b%20c/d%2Fe");
 	ck_assert_int_eq(parse("/\xc3\xa4/%ff"), 0);
 	ck_assert_str_eq(u.segment[1], "\xff");
 	ck_assert_int_eq(parse("/a+b"), 0);
 	ck_assert_str_eq(u.segment[0], "a+b");
 	ck_assert_int_eq(parse("/x?a=1=2&a=3&&"), 0);
-	ck_assert_str_eq(url_query(&u, "a", "?"), "1=2");
-	url_done(&u);
+	ck_assert_str_eq(target_query(&u, "a", "?"), "1=2");
+	target_done(&u);
 }
 END_TEST
 
@@ -77,23 +77,23 @@ END_TEST
 
 START_TEST(limits)
 {
-	char text[URL_LEN_MAX + 2] = "";
+	char text[TARGET_LEN_MAX + 2] = "";
 
-	for (unsigned i = 0; i < URL_SEGMENTS_MAX; i++)
+	for (unsigned i = 0; i < TARGET_SEGMENTS_MAX; i++)
 		memcpy(text + 2 * i, "/a", 3);
 	ck_assert_int_eq(parse(text), 0);
-	memcpy(text + 2 * URL_SEGMENTS_MAX, "/a", 3);
+	memcpy(text + 2 * TARGET_SEGMENTS_MAX, "/a", 3);
 	ck_assert_int_eq(parse(text), -E2BIG);
 	memset(text, 'x', sizeof(text) - 1);
 	text[0] = '/';
-	text[URL_LEN_MAX] = '\0';
+	text[TARGET_LEN_MAX] = '\0';
 	ck_assert_int_eq(parse(text), 0);
-	text[URL_LEN_MAX] = 'x';
-	text[URL_LEN_MAX + 1] = '\0';
+	text[TARGET_LEN_MAX] = 'x';
+	text[TARGET_LEN_MAX + 1] = '\0';
 	ck_assert_int_eq(parse(text), -E2BIG);
 	memset(text, '\0', sizeof(text));
 	memcpy(text, "/?", 2);
-	for (unsigned i = 0; i <= URL_QUERY_MAX; i++)
+	for (unsigned i = 0; i <= TARGET_QUERY_MAX; i++)
 		memcpy(text + 2 + 2 * i, "a&", 2);
 	ck_assert_int_eq(parse(text), -E2BIG);
 }
@@ -162,7 +162,7 @@ START_TEST(routes)
 	ck_assert_int_eq(find("POST", "/mounts/x", &m, allow), -EPERM);
 	ck_assert_str_eq(allow, "GET, DELETE");
 	find(NULL, NULL, NULL, NULL);
-	url_done(&u);
+	target_done(&u);
 }
 END_TEST
 

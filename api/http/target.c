@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/http/url.h"
+#include "api/http/target.h"
 
 #include "core/error.h"
 #include "core/id.h"
 
-int64_t url_decode(char *s, size_t n, bool plus)
+int64_t target_decode(char *s, size_t n, bool plus)
 {
 	size_t out = 0;
 
@@ -27,9 +27,9 @@ int64_t url_decode(char *s, size_t n, bool plus)
 
 static int check_bytes(const char *s, size_t n)
 {
-	if (n > URL_LEN_MAX)
+	if (n > TARGET_LEN_MAX)
 		return fail(-E2BIG, "address longer than %u bytes",
-			    URL_LEN_MAX);
+			    TARGET_LEN_MAX);
 	if (n == 0 || s[0] != '/')
 		return fail(-EBADMSG, "the address must start with '/'");
 	for (size_t i = 0; i < n; i++) {
@@ -42,7 +42,7 @@ static int check_bytes(const char *s, size_t n)
 	return 0;
 }
 
-static int add_segment(struct url *u, char *s, size_t n, bool last)
+static int add_segment(struct target *u, char *s, size_t n, bool last)
 {
 	int64_t len;
 
@@ -52,10 +52,10 @@ static int add_segment(struct url *u, char *s, size_t n, bool last)
 	}
 	if (n == 0)
 		return fail(-EBADMSG, "empty segment in the address");
-	if (u->n == URL_SEGMENTS_MAX)
+	if (u->n == TARGET_SEGMENTS_MAX)
 		return fail(-E2BIG, "more than %u segments in the address",
-			    URL_SEGMENTS_MAX);
-	len = url_decode(s, n, false);
+			    TARGET_SEGMENTS_MAX);
+	len = target_decode(s, n, false);
 	if (len < 0)
 		return (int)len;
 	s[len] = '\0';
@@ -65,7 +65,7 @@ static int add_segment(struct url *u, char *s, size_t n, bool last)
 	return 0;
 }
 
-static int split_path(struct url *u, char *s)
+static int split_path(struct target *u, char *s)
 {
 	char *end = s + strlen(s);
 
@@ -84,7 +84,7 @@ static int split_path(struct url *u, char *s)
 	}
 }
 
-static int add_query(struct url *u, char *s, size_t n)
+static int add_query(struct target *u, char *s, size_t n)
 {
 	char *eq = memchr(s, '=', n);
 	char *value = eq ? eq + 1 : s + n;
@@ -92,13 +92,13 @@ static int add_query(struct url *u, char *s, size_t n)
 
 	if (n == 0)
 		return 0;
-	if (u->queries == URL_QUERY_MAX)
+	if (u->queries == TARGET_QUERY_MAX)
 		return fail(-E2BIG, "more than %u query members",
-			    URL_QUERY_MAX);
-	name_len = url_decode(s, (size_t)(eq ? eq - s : (ptrdiff_t)n), true);
+			    TARGET_QUERY_MAX);
+	name_len = target_decode(s, (size_t)(eq ? eq - s : (ptrdiff_t)n), true);
 	if (name_len < 0)
 		return (int)name_len;
-	value_len = url_decode(value, (size_t)(s + n - value), true);
+	value_len = target_decode(value, (size_t)(s + n - value), true);
 	if (value_len < 0)
 		return (int)value_len;
 	value[value_len] = '\0';
@@ -109,7 +109,7 @@ static int add_query(struct url *u, char *s, size_t n)
 	return 0;
 }
 
-static int split_query(struct url *u, char *s)
+static int split_query(struct target *u, char *s)
 {
 	for (;;) {
 		char *amp = strchr(s, '&');
@@ -122,7 +122,7 @@ static int split_query(struct url *u, char *s)
 	}
 }
 
-static int parse(struct url *u, const char *target, size_t len)
+static int parse(struct target *u, const char *target, size_t len)
 {
 	char *question;
 	size_t path_len;
@@ -144,7 +144,7 @@ static int parse(struct url *u, const char *target, size_t len)
 	return split_query(u, question + 1);
 }
 
-int url_parse(const char *target, size_t len, struct url *u)
+int target_parse(const char *target, size_t len, struct target *u)
 {
 	int r;
 
@@ -153,17 +153,17 @@ int url_parse(const char *target, size_t len, struct url *u)
 	if (!r)
 		r = parse(u, target, len);
 	if (r)
-		url_done(u);
+		target_done(u);
 	return r;
 }
 
-void url_done(struct url *u)
+void target_done(struct target *u)
 {
 	free(u->copy);
 	memset(u, 0, sizeof(*u));
 }
 
-const char *url_query(const struct url *u, const char *name, const char *dflt)
+const char *target_query(const struct target *u, const char *name, const char *dflt)
 {
 	for (size_t i = 0; i < u->queries; i++) {
 		if (!strcmp(u->name[i], name))
