@@ -19,6 +19,8 @@ const struct config_key config_keys[] = {
   .doc = "bearer token asked of clients of the HTTP API" },
 { "server.token_file", NULL, CONFIG_PATH, NULL,
   .doc = "file that holds the token, instead of server.token" },
+{ "server.allow_insecure", NULL, CONFIG_BOOL, "false",
+  .doc = "let everyone in who can reach an address that is not loopback" },
 { "server.store_path", "store_path", CONFIG_PATH, "<cache>/store",
   .doc = "where everything fetched is kept; one daemon per store" },
 { "server.log_level", "log_level", CONFIG_STRING, "info", .env = "SCORPIO_LOG RUST_LOG *",

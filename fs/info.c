@@ -156,6 +156,7 @@ static int content_info(struct mount *m, const struct view_found *at,
 
 	if (rc)
 		return rc;
+	i->key = key;
 	if (at->kind == SCORPIO_DIR) {
 		i->resident = !store_tree(&r, &key, &v);
 	} else if (at->kind != SCORPIO_SUBMODULE &&
