@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/daemon.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "api/http/routes.h"
+#include "api/notify.h"
+#include "api/plugins.h"
+#include "backends/builtin.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/http.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "core/registry.h"
+#include "core/spawn.h"
+#include "plugins/loader.h"
+
+#define STOP_HTTP_MS 20000
+#define STOP_ALL_MS 45000
+#define RESTORE_TIMEOUT_MS 60000
+
+struct view { /* what one source sees of the configuration; never freed while
+	       * the fs lives */
+	struct config_view view;
+	struct view *next;
+};
+
+struct daemon {
+	struct store *store;
+	struct fs *fs;
+	struct mounts *mounts;
+	struct router *router;
+	struct server *server;
+	int stop_fd, signal_fd;
+	int64_t started_wall, started;
+	bool restored; /* mounts_restore was called */
+	struct config_options reload; /* borrowed members */
+	bool can_reload, hangup_ends;
+	char **dirs; /* what is mounted when the end begins; owned */
+
+	struct lock lock;
+	struct config *config; /* lock; counted */
+	struct view *views;    /* lock */
+	pthread_cond_t change;
+	bool ended; /* lock: the steps of ending are done */
+};
+
+void daemon_problem_done(struct daemon_problem *p)
+{
+	free(p->what);
+	free(p->why);
+	free(p->advice);
+	memset(p, 0, sizeof(*p));
+}
+
+static int problem(struct daemon_problem *p, int err, int exit_code,
+		   const char *what, const char *advice)
+{
+	p->exit_code = exit_code;
+	p->why = xstrdup(error_text(err));
+	p->what = xstrdup(what);
+	p->advice = xstrdup(advice);
+	return err;
+}
+
+/* -- accessors ------------------------------------------------------------------- */
+
+struct config *daemon_config(struct daemon *d)
+{
+	ranked_scope(&d->lock);
+
+	return config_get(d->config);
+}
+
+struct store *daemon_store(struct daemon *d)
+{
+	return d->store;
+}
+
+struct fs *daemon_fs(struct daemon *d)
+{
+	return d->fs;
+}
+
+struct mounts *daemon_mounts(struct daemon *d)
+{
+	return d->mounts;
+}
+
+struct server *daemon_server(struct daemon *d)
+{
+	return d->server;
+}
+
+int64_t daemon_started_ns(struct daemon *d)
+{
+	return d->started_wall;
+}
+
+int64_t daemon_uptime_ns(struct daemon *d)
+{
+	return now_ns() - d->started;
+}
+
+bool daemon_ready(struct daemon *d)
+{
+	return __atomic_load_n(&d->restored, __ATOMIC_ACQUIRE) &&
+	       mounts_settled(d->mounts);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	eventfd_write(d->stop_fd, 1);
+}
+
+/* -- up -------------------------------------------------------------------------- */
+
+void daemon_logging(const struct config *c)
+{
+	const char *level = config_string(c, "server.log_level");
+	const char *format = config_string(c, "server.log_format");
+	const char *file = config_string(c, "server.log_file");
+	int r;
+
+	if (level && !log_set_level(level)) {
+		log_set_level("info");
+		log_warn("main", "log level \"%s\" is not understood; using "
+			 "info", level);
+	}
+	log_set_json(format && !strcmp(format, "json"));
+	r = log_set_file(file);
+	if (r)
+		log_warn("main", "cannot log to %s: %s", file, error_text(r));
+}
+
+int daemon_register(const struct config *c)
+{
+	for (size_t i = 0; builtin_backends[i]; i++) {
+		int r = registry_add(builtin_backends[i], "built in");
+
+		if (r)
+			return r;
+	}
+	return plugins_load(c);
+}
+
+/* Called by the fs for each source it opens. */
+static const char *view_get(const struct source_config *c, const char *key)
+{
+	return config_view_get(c->ctx, key);
+}
+
+static struct source_config view_of(void *ctx, const char *url)
+{
+	struct daemon *d = ctx;
+	const struct scorpio_backend *b = registry_by_url(url);
+	struct view *v = xcalloc(1, sizeof(*v));
+	ranked_scope(&d->lock);
+
+	v->view.config = config_get(d->config);
+	v->view.source = config_source_by_url(d->config, url);
+	v->view.backend = b ? b->name : NULL;
+	v->next = d->views;
+	d->views = v;
+	return (struct source_config){ .get = view_get, .ctx = &v->view };
+}
+
+static int open_store(struct daemon *d, struct daemon_problem *why)
+{
+	struct store_options o = {
+		.path = config_string(d->config, "server.store_path"),
+		.max_bytes = (uint64_t)config_int(d->config, "cache.max_size"),
+		.zstd_level = (int)config_int(d->config, "cache.zstd_level"),
+	};
+	int r = store_open(&o, &d->store);
+
+	if (r == -EBUSY)
+		return problem(why, r, EXIT_INTERNAL,
+			       "another daemon uses this store",
+			       "talk to it (scorpio status), end it (scorpio "
+			       "stop), or give this one another store_path");
+	if (r)
+		return problem(why, r, EXIT_INTERNAL, "cannot open the store",
+			       "check server.store_path and its disk, or run "
+			       "scorpio doctor");
+	return 0;
+}
+
+static int make_fs(struct daemon *d, const struct daemon_options *opt,
+		   struct daemon_problem *why)
+{
+	struct config *c = d->config;
+	struct fs_options o = {
+		.store = d->store,
+		.workers = (unsigned)config_int(c, "fs.workers"),
+		.request_timeout_ms = config_int(c, "fs.request_timeout"),
+		.fetch_threads = (unsigned)config_int(c, "fetch.threads"),
+		.batch_max = (unsigned)config_int(c, "fetch.batch"),
+		.config = view_of,
+		.ctx = d,
+		.offline = config_bool(c, "offline"),
+	};
+	cleanup_free char *state = xasprintf(
+		"%s/mounts.json", config_string(c, "server.store_path"));
+	struct mounts_options m = { .state_path = opt->temporary ? NULL : state,
+				    .timeout_ms = RESTORE_TIMEOUT_MS };
+	int r = fs_new(&o, &d->fs);
+
+	if (r)
+		return problem(why, r, EXIT_INTERNAL,
+			       "cannot start the filesystem",
+			       "run scorpio doctor");
+	m.fs = d->fs;
+	d->mounts = mounts_new(&m);
+	return 0;
+}
+
+static int set_policy(struct daemon *d, const struct config *c)
+{
+	cleanup_free char *token = NULL;
+	struct auth_policy p = { 0 };
+	int r = config_token(c, &token);
+
+	if (r)
+		return r;
+	p.token = token;
+	p.allow_insecure = config_bool(c, "server.allow_insecure");
+	server_set_policy(d->server, &p);
+	return 0;
+}
+
+static int listen_http(struct daemon *d, const struct daemon_options *o,
+		       struct daemon_problem *why)
+{
+	const char *address = config_string(d->config, "server.http_addr");
+	bool dflt = config_origin(d->config, "server.http_addr") ==
+		    CONFIG_DEFAULT;
+	int r = server_listen_tcp(d->server, address);
+
+	if (r == -EADDRINUSE && o->http_any_port && dflt)
+		r = server_listen_tcp(d->server, "127.0.0.1:0");
+	if (r == -EADDRINUSE && o->http_optional && dflt) {
+		log_warn("http", "%s is taken: this daemon answers on its "
+			 "unix socket only", address);
+		return 0;
+	}
+	if (r == -EPERM)
+		return problem(why, r, EXIT_CONFIG,
+			       "the API would be open to everyone",
+			       "set server.token or server.token_file, listen "
+			       "on 127.0.0.1, or set server.allow_insecure = "
+			       "true if the network is trusted");
+	if (r == -EINVAL)
+		return problem(why, r, EXIT_CONFIG,
+			       "server.http_addr is wrong",
+			       "write it as IP:PORT, e.g. 127.0.0.1:2725");
+	if (r)
+		return problem(why, r, EXIT_BIND, "cannot serve HTTP",
+			       "end the other program or pass another "
+			       "--http-addr IP:PORT (port 0 takes a free one)");
+	return 0;
+}
+
+static int make_server(struct daemon *d, const struct daemon_options *o,
+		       struct daemon_problem *why)
+{
+	int r;
+
+	d->router = router_new();
+	routes_add_all(d->router);
+	d->server = server_new(d->router, d);
+	r = set_policy(d, d->config);
+	if (r)
+		return problem(why, r, EXIT_CONFIG, "cannot read the token",
+			       "check server.token_file");
+	r = listen_http(d, o, why);
+	if (r)
+		return r;
+	r = server_listen_unix(d->server, config_socket(d->config));
+	if (r)
+		return problem(why, r, EXIT_BIND,
+			       "cannot make the control socket",
+			       "set server.socket to a path of your own");
+	r = server_start(d->server);
+	if (r)
+		return problem(why, r, EXIT_BIND, "cannot serve HTTP",
+			       "check the limits of this process (ulimit -a)");
+	return 0;
+}
+
+static int start_all(struct daemon *d, const struct daemon_options *o,
+		     struct daemon_problem *why)
+{
+	int r = open_store(d, why);
+
+	if (r)
+		return r;
+	r = daemon_register(d->config);
+	if (r)
+		return problem(why, r, EXIT_CONFIG, "cannot load a plugin",
+			       "fix or remove its name in plugins.load; scorpio "
+			       "plugin check FILE says what is wrong with it");
+	host_freeze_services();
+	r = make_fs(d, o, why);
+	if (r)
+		return r;
+	return make_server(d, o, why);
+}
+
+static void prepare_process(struct daemon *d)
+{
+	struct rlimit files;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	d->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	umask(022);
+	if (!getrlimit(RLIMIT_NOFILE, &files) &&
+	    files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = MIN(files.rlim_max, 65536);
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static void daemon_free(struct daemon *d)
+{
+	struct view *v, *next;
+
+	server_free(d->server);
+	router_free(d->router);
+	mounts_free(d->mounts);
+	fs_free(d->fs);
+	loader_fini();
+	store_close(d->store);
+	http_reset();
+	registry_reset();
+	for (v = d->views; v; v = next) {
+		next = v->next;
+		config_put((struct config *)(uintptr_t)v->view.config);
+		free(v);
+	}
+	config_put(d->config);
+	for (char **p = d->dirs; p && *p; p++)
+		free(*p);
+	free(d->dirs);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+	if (d->stop_fd >= 0)
+		close(d->stop_fd);
+	pthread_cond_destroy(&d->change);
+	lock_done(&d->lock);
+	free(d);
+}
+
+int daemon_start(const struct daemon_options *o, struct daemon **ret,
+		 struct daemon_problem *why)
+{
+	struct daemon *d = xcalloc(1, sizeof(*d));
+	int r;
+
+	lock_init(&d->lock, LOCK_STORE, "daemon");
+	cond_init(&d->change);
+	d->config = config_get(o->config);
+	if (o->config_options) {
+		d->reload = *o->config_options;
+		d->can_reload = true;
+	}
+	d->hangup_ends = o->hangup_ends;
+	d->started = now_ns();
+	d->started_wall = wall_ns();
+	prepare_process(d);
+	daemon_logging(d->config);
+	http_configure_from(d->config);
+	spawn_set_timeout((uint32_t)config_int(d->config, "fetch.timeout"));
+	r = start_all(d, o, why);
+	if (r) {
+		daemon_free(d);
+		return r;
+	}
+	mounts_restore(d->mounts, d->config, o->no_restore);
+	__atomic_store_n(&d->restored, true, __ATOMIC_RELEASE);
+	*ret = d;
+	return 0;
+}
+
+/* -- reload ------------------------------------------------------------------------ */
+
+/* Keys that act at once; the others need a restart. */
+static bool acts_at_once(const char *key)
+{
+	return !strncmp(key, "server.log_", 11) ||
+	       !strncmp(key, "server.token", 12) ||
+	       !strcmp(key, "server.allow_insecure") ||
+	       !strncmp(key, "http.", 5) || !strncmp(key, "fetch.", 6) ||
+	       !strcmp(key, "fs.metadata") || !strcmp(key, "fs.allow_other");
+}
+
+static void tell_changes(const struct config *a, const struct config *b)
+{
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const char *key = config_keys[i].name;
+		const char *x = config_string(a, key);
+		const char *y = config_string(b, key);
+
+		if (!strcmp(x ? x : "", y ? y : ""))
+			continue;
+		log_info("main", "%s changed%s", key,
+			 acts_at_once(key) ? "" : "; acts after a restart");
+	}
+}
+
+int daemon_reload(struct daemon *d)
+{
+	cleanup_buf struct buf problems = BUF_INIT;
+	struct config_options o = d->reload;
+	struct config *c, *old;
+	int r;
+
+	if (!d->can_reload)
+		return fail(-ENOTSUP, "this daemon was started without a "
+			    "configuration that could be read again");
+	o.problems = &problems;
+	o.warnings = NULL;
+	r = config_load(&o, &c);
+	if (!r)
+		r = set_policy(d, c);
+	if (r) {
+		log_error("main", "the configuration is not reloaded: %s",
+			  error_text(r));
+		return r;
+	}
+	daemon_logging(c);
+	http_configure_from(c);
+	lock_take(&d->lock);
+	old = d->config;
+	d->config = c;
+	lock_drop(&d->lock);
+	tell_changes(old, c);
+	config_put(old);
+	log_info("main", "configuration reloaded");
+	return 0;
+}
+
+/* -- down -------------------------------------------------------------------------- */
+
+/* The mounts must not stay behind when the orderly way takes too long. */
+static void leave_now(const struct daemon *d)
+{
+	log_warn("main", "leaving at once");
+	for (char **p = d->dirs; *p; p++) {
+		const char *argv[] = { "fusermount3", "-uz", *p, NULL };
+		struct scorpio_spawn x = { .struct_size = sizeof(x),
+					   .argv = argv,
+					   .timeout_ms = 3000 };
+
+		if (umount2(*p, MNT_DETACH))
+			spawn_run(&x);
+	}
+	_exit(EXIT_INTERNAL);
+}
+
+static void *end(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (server_stop(d->server, deadline_in_ms(STOP_HTTP_MS))) {
+		log_warn("main", "some HTTP requests do not end");
+		leave_now(d);
+	}
+	mounts_free(d->mounts);
+	d->mounts = NULL;
+	fs_free(d->fs);
+	d->fs = NULL;
+	lock_take(&d->lock);
+	d->ended = true;
+	lock_drop(&d->lock);
+	eventfd_write(d->stop_fd, 1);
+	return NULL;
+}
+
+/* The next signal, or 0 after the timeout or a wake-up. */
+static int next_signal(struct daemon *d, int timeout_ms)
+{
+	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN },
+			      { .fd = d->stop_fd, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	eventfd_t n;
+
+	poll(p, ARRAY_SIZE(p), timeout_ms);
+	if (p[1].revents && !eventfd_read(d->stop_fd, &n))
+		return SIGTERM;
+	if (!p[0].revents ||
+	    read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+static void wait_for_end(struct daemon *d)
+{
+	int64_t watchdog = notify_watchdog_ms(), wait;
+	int sig;
+
+	for (;;) {
+		wait = watchdog ? watchdog : 60000;
+		sig = next_signal(d, (int)wait);
+		if (watchdog)
+			notify("WATCHDOG=1");
+		if (sig == SIGHUP && !d->hangup_ends) {
+			notify("RELOADING=1");
+			daemon_reload(d);
+			notify("READY=1");
+		} else if (sig) {
+			log_info("main", "ending");
+			return;
+		}
+	}
+}
+
+static bool ended(struct daemon *d)
+{
+	ranked_scope(&d->lock);
+
+	return d->ended;
+}
+
+int daemon_run(struct daemon *d)
+{
+	int64_t deadline;
+	pthread_t ender;
+
+	notify("READY=1\nSTATUS=serving");
+	wait_for_end(d);
+	notify("STOPPING=1");
+	deadline = deadline_in_ms(STOP_ALL_MS);
+	d->dirs = mounts_dirs(d->mounts);
+	if (pthread_create(&ender, NULL, end, d))
+		leave_now(d);
+	while (!ended(d)) {
+		int sig = next_signal(d, 500);
+
+		if ((sig && sig != SIGHUP && !ended(d)) ||
+		    now_ns() > deadline)
+			leave_now(d);
+	}
+	pthread_join(ender, NULL);
+	daemon_free(d);
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/http/routes.h"
+
+void routes_add_all(struct router *r)
+{
+	router_add(r, page_routes);
+	router_add(r, admin_routes);
+	router_add(r, metrics_routes);
+	router_add(r, v1_status_routes);
+	router_add(r, v1_mounts_routes);
+	router_add(r, v1_paths_routes);
+	router_add(r, v1_profiles_routes);
+	router_add(r, v1_watch_routes);
+	router_add(r, v1_cache_routes);
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mounts.c - wanted mounts and their attempts.
+ *
+ * A wanted mount is "busy" while a thread mounts or unmounts it; only that
+ * thread touches its changing members besides list walkers under the lock. One
+ * that is removed meanwhile is marked gone and freed by that thread.
+ */
+#include "api/mounts_private.h"
+#include "core/call.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+
+#define MOUNTS_THREADS 8
+#define RETRY_FIRST_MS 5000
+#define RETRY_LAST_MS 300000
+
+void wanted_free(struct wanted *w)
+{
+	if (!w)
+		return;
+	free(w->source);
+	free(w->rev);
+	free(w->subdir);
+	free(w->dir);
+	free(w->job);
+	free(w->rev_text);
+	free(w->why);
+	free(w);
+}
+
+void wanted_link(struct mounts *m, struct wanted *w)
+{
+	struct wanted **at = &m->first;
+
+	while (*at)
+		at = &(*at)->next;
+	w->mounts = m;
+	w->next = NULL;
+	*at = w;
+}
+
+static void wanted_unlink(struct wanted *w)
+{
+	struct wanted **at = &w->mounts->first;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+}
+
+struct wanted *wanted_at(struct mounts *m, const char *dir)
+{
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (!w->gone && (!strcmp(w->dir, dir) ||
+				 (*w->id && !strcmp(w->id, dir))))
+			return w;
+	}
+	return NULL;
+}
+
+/* Take the entry out of the list; a busy one is freed by its thread. */
+static bool forget(struct mounts *m, const char *id_or_dir)
+{
+	struct wanted *w, *mine = NULL;
+
+	lock_take(&m->lock);
+	w = wanted_at(m, id_or_dir);
+	if (w && w->busy) {
+		w->gone = true;
+	} else if (w) {
+		wanted_unlink(w);
+		mine = w;
+	}
+	lock_drop(&m->lock);
+	wanted_free(mine);
+	return w;
+}
+
+static char *dup_or_null(const char *s)
+{
+	return s && *s ? xstrdup(s) : NULL;
+}
+
+/* -- attempts ------------------------------------------------------------------- */
+
+static void succeeded(struct wanted *w, const struct fs_mount_info *info)
+{
+	free(w->rev_text);
+	w->rev_text = dup_or_null(info->rev);
+	memcpy(w->id, info->id, sizeof(w->id));
+	w->there = true;
+	free(w->why);
+	w->why = NULL;
+	log_info("mounts", "%s at %s (%.12s)", info->source, w->dir,
+		 info->rev);
+}
+
+static void failed(struct wanted *w, int err)
+{
+	unsigned shift = MIN(w->attempts, 6u);
+	int64_t wait = MIN((int64_t)RETRY_FIRST_MS << shift, RETRY_LAST_MS);
+
+	free(w->why);
+	w->why = xstrdup(error_text(err));
+	w->attempts++;
+	w->next_try = deadline_in_ms(wait);
+	log_error("mounts", "cannot mount %s: %s (next attempt in %lld s)",
+		  w->dir, w->why, (long long)wait / 1000);
+}
+
+/* The lock is held at the end only. */
+static void attempt(struct wanted *w)
+{
+	struct mounts *m = w->mounts;
+	int64_t deadline = deadline_in_ms(m->options.timeout_ms);
+	struct fs_mount_request r = {
+		.source = w->source, .subdir = w->subdir, .dir = w->dir,
+		.rev = w->rev_text ? w->rev_text : w->rev, .job = w->job,
+		.read_only = true, .allow_other = w->allow_other,
+		.uid = w->uid, .gid = w->gid, .metadata = w->metadata,
+		.deadline = deadline,
+	};
+	struct fs_mount_info info;
+	struct call call;
+	int err;
+
+	call_enter(&call, deadline, &m->ending);
+	err = fs_mount(m->options.fs, &r, &info);
+	call_leave(&call);
+	lock_take(&m->lock);
+	if (err)
+		failed(w, err);
+	else
+		succeeded(w, &info);
+	if (!err)
+		fs_mount_info_done(&info);
+}
+
+static void run(struct pool_task *t)
+{
+	struct wanted *w = container_of(t, struct wanted, task);
+	struct mounts *m = w->mounts;
+	bool gone;
+
+	if (!__atomic_load_n(&m->ending, __ATOMIC_RELAXED))
+		attempt(w);
+	else
+		lock_take(&m->lock);
+	w->busy = false;
+	w->tried = true;
+	gone = w->gone;
+	if (gone)
+		wanted_unlink(w);
+	pthread_cond_broadcast(&m->changed);
+	lock_drop(&m->lock);
+	if (gone && w->there)
+		fs_unmount(m->options.fs, w->id, true);
+	if (gone)
+		wanted_free(w);
+}
+
+static void start(struct wanted *w)
+{
+	w->busy = true;
+	w->task.run = run;
+	pool_add(w->mounts->pool, &w->task);
+}
+
+/* The id of the skip-th mount that should be there. */
+static bool next_there(struct mounts *m, size_t skip, char id[FS_ID_LEN + 1])
+{
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (!w->there || w->busy || skip-- > 0)
+			continue;
+		memcpy(id, w->id, FS_ID_LEN + 1);
+		return true;
+	}
+	return false;
+}
+
+/* Who unmounts with umount(8) or fusermount3 does not want it back either. */
+static void forget_unmounted(struct mounts *m)
+{
+	struct fs_mount_info info;
+	char id[FS_ID_LEN + 1];
+	bool any = false;
+	size_t i = 0;
+
+	while (next_there(m, i, id)) {
+		if (!fs_find(m->options.fs, id, &info)) {
+			fs_mount_info_done(&info);
+			i++;
+		} else if (forget(m, id)) {
+			any = true;
+		} else {
+			i++;
+		}
+	}
+	if (any)
+		mounts_state_save(m);
+}
+
+static void *retry(void *arg)
+{
+	struct mounts *m = arg;
+
+	pthread_setname_np(pthread_self(), "mount-retry");
+	ranked_scope(&m->lock);
+	while (!m->ending) {
+		int64_t now = now_ns();
+
+		for (struct wanted *w = m->first; w; w = w->next) {
+			if (!w->there && !w->busy && !w->gone &&
+			    w->next_try <= now)
+				start(w);
+		}
+		lock_wait(&m->changed, &m->lock, now + NS_PER_S);
+		lock_drop(&m->lock);
+		forget_unmounted(m);
+		lock_take(&m->lock);
+	}
+	return NULL;
+}
+
+/* -- life ------------------------------------------------------------------------ */
+
+struct mounts *mounts_new(const struct mounts_options *o)
+{
+	struct mounts *m = xcalloc(1, sizeof(*m));
+
+	m->options = *o;
+	m->state_path = dup_or_null(o->state_path);
+	m->options.state_path = m->state_path;
+	lock_init(&m->lock, LOCK_MOUNTS, "mounts");
+	cond_init(&m->changed);
+	pthread_mutex_init(&m->save_lock, NULL);
+	m->pool = pool_new("mount", MOUNTS_THREADS);
+	return m;
+}
+
+void mounts_free(struct mounts *m)
+{
+	struct wanted *w, *next;
+
+	if (!m)
+		return;
+	lock_take(&m->lock);
+	__atomic_store_n(&m->ending, true, __ATOMIC_RELAXED);
+	pthread_cond_broadcast(&m->changed);
+	lock_drop(&m->lock);
+	if (m->retrying)
+		pthread_join(m->retrier, NULL);
+	pool_free(m->pool);
+	for (w = m->first; w; w = next) {
+		next = w->next;
+		wanted_free(w);
+	}
+	free(m->state_path);
+	pthread_mutex_destroy(&m->save_lock);
+	pthread_cond_destroy(&m->changed);
+	lock_done(&m->lock);
+	free(m);
+}
+
+/* -- through the API ---------------------------------------------------------------- */
+
+static int reserve(struct mounts *m, const struct fs_mount_request *r,
+		   struct wanted **ret)
+{
+	struct wanted *w = xcalloc(1, sizeof(*w));
+
+	w->source = xstrdup(r->source);
+	w->dir = xstrdup(r->dir);
+	w->rev = dup_or_null(r->rev);
+	w->subdir = dup_or_null(r->subdir);
+	w->job = dup_or_null(r->job);
+	w->metadata = r->metadata;
+	w->allow_other = r->allow_other;
+	w->uid = r->uid;
+	w->gid = r->gid;
+	w->busy = true;
+	ranked_scope(&m->lock);
+	if (wanted_at(m, r->dir)) {
+		wanted_free(w);
+		return fail(-EEXIST, "%s is already a mount of this daemon",
+			    r->dir);
+	}
+	wanted_link(m, w);
+	*ret = w;
+	return 0;
+}
+
+/* It was unmounted before it was quite there. */
+static int undo(struct mounts *m, struct fs_mount_info *info)
+{
+	fs_unmount(m->options.fs, info->id, true);
+	fs_mount_info_done(info);
+	return fail(-EINTR, "unmounted while it was being mounted");
+}
+
+int mounts_add(struct mounts *m, const struct fs_mount_request *r,
+	       struct fs_mount_info *ret)
+{
+	struct wanted *w = NULL;
+	int saved, err;
+	bool gone;
+
+	forget_unmounted(m);
+	err = reserve(m, r, &w);
+	if (err)
+		return err;
+	err = fs_mount(m->options.fs, r, ret);
+	lock_take(&m->lock);
+	w->busy = false;
+	w->tried = true;
+	gone = err || w->gone;
+	if (gone)
+		wanted_unlink(w);
+	else
+		succeeded(w, ret);
+	lock_drop(&m->lock);
+	if (gone)
+		wanted_free(w);
+	if (gone && !err)
+		err = undo(m, ret);
+	if (err)
+		return err;
+	saved = mounts_state_save(m);
+	if (saved)
+		log_warn("mounts", "not recorded, will not come back after a "
+			 "restart: %s", error_text(saved));
+	return 0;
+}
+
+int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy)
+{
+	int saved, err = fs_unmount(m->options.fs, id_or_dir, lazy);
+	bool known;
+
+	if (err && err != -ENOENT)
+		return err;
+	known = forget(m, id_or_dir);
+	if (err && !known)
+		return fail(-ENOENT, "no mount %s", id_or_dir);
+	saved = mounts_state_save(m);
+	if (saved)
+		log_warn("mounts", "the record of mounts is not up to date: "
+			 "%s", error_text(saved));
+	return 0;
+}
+
+/* -- at start --------------------------------------------------------------------- */
+
+static void add_configured(struct mounts *m, const struct config *c)
+{
+	const struct config_mount *list;
+	size_t n = config_mounts(c, &list);
+	enum fs_metadata metadata = FS_METADATA_AUTO;
+
+	mounts_metadata(config_string(c, "fs.metadata"), &metadata);
+	ranked_scope(&m->lock);
+	for (size_t i = 0; i < n; i++) {
+		struct wanted *w;
+
+		if (wanted_at(m, list[i].dir))
+			continue;
+		w = xcalloc(1, sizeof(*w));
+		w->source = xstrdup(list[i].source);
+		w->dir = xstrdup(list[i].dir);
+		w->rev = dup_or_null(list[i].rev);
+		w->subdir = dup_or_null(list[i].subdir);
+		w->metadata = metadata;
+		w->allow_other = w->uid = w->gid = -1;
+		w->from_config = true;
+		wanted_link(m, w);
+	}
+}
+
+void mounts_restore(struct mounts *m, const struct config *c,
+		    bool skip_recorded)
+{
+	if (skip_recorded)
+		mounts_state_save(m); /* forgotten */
+	else
+		mounts_state_load(m);
+	add_configured(m, c);
+	/* the first round of the thread tries them all at once */
+	m->retrying = !pthread_create(&m->retrier, NULL, retry, m);
+	if (!m->retrying)
+		log_error("mounts", "cannot start a thread; recorded mounts "
+			  "are not brought back");
+}
+
+/* -- asking ------------------------------------------------------------------------- */
+
+static bool settled(const struct mounts *m)
+{
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (!w->tried && !w->there && !w->gone)
+			return false;
+	}
+	return true;
+}
+
+bool mounts_settled(struct mounts *m)
+{
+	ranked_scope(&m->lock);
+
+	return settled(m);
+}
+
+bool mounts_wait_settled(struct mounts *m, int64_t deadline)
+{
+	ranked_scope(&m->lock);
+
+	while (!settled(m) && now_ns() < deadline)
+		lock_wait(&m->changed, &m->lock, deadline);
+	return settled(m);
+}
+
+size_t mounts_missing(struct mounts *m)
+{
+	size_t n = 0;
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next)
+		n += !w->there && !w->gone;
+	return n;
+}
+
+void mounts_each_missing(struct mounts *m,
+			 void (*fn)(void *ctx, const struct mounts_missing *x),
+			 void *ctx)
+{
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next) {
+		char url[1024];
+		struct mounts_missing x = {
+			.source = log_redact(w->source, url, sizeof(url)),
+			.dir = w->dir, .rev = w->rev, .subdir = w->subdir,
+			.why = w->why, .next_try_ns = w->next_try,
+		};
+
+		if (!w->there && !w->gone)
+			fn(ctx, &x);
+	}
+}
+
+char **mounts_dirs(struct mounts *m)
+{
+	char **dirs;
+	size_t n = 0, i = 0;
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next)
+		n += w->there;
+	dirs = xcalloc(n + 1, sizeof(*dirs));
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (w->there)
+			dirs[i++] = xstrdup(w->dir);
+	}
+	return dirs;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mounts.h - which mounts should be there: those made through the API and those
+ * of the configuration. They are recorded in a state file, so that a daemon that
+ * starts again brings them back at the revision they showed. What cannot be
+ * mounted at start is tried again, first after 5 s, later every 5 minutes, and
+ * is listed as "failed: why" until then.
+ *
+ * The state file may hold credentials of URLs: mode 0600, in the store.
+ *
+ * Threads: any. No lock is held while something is mounted or unmounted.
+ */
+#ifndef API_MOUNTS_H
+#define API_MOUNTS_H
+
+#include "core/config.h"
+#include "fs/fs.h"
+
+struct mounts;
+
+struct mounts_options {
+	struct fs *fs;          /* borrowed */
+	const char *state_path; /* NULL: nothing is recorded */
+	int64_t timeout_ms;     /* of one attempt at start */
+};
+
+struct mounts *mounts_new(const struct mounts_options *o);
+/* Stops retrying. Leaves mounts alone (fs_free unmounts) and the record as it
+ * is. NULL is fine. */
+void mounts_free(struct mounts *m);
+
+/* fs_mount, and remember it. -EEXIST something is already wanted at that
+ * directory. */
+int mounts_add(struct mounts *m, const struct fs_mount_request *r,
+	       struct fs_mount_info *ret);
+/* fs_unmount, and forget it; also a wanted mount that could not be made. */
+int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy);
+
+/* Bring back what the state file lists (or forget that, if skip_recorded) and
+ * what the configuration wants, in the background. A damaged state file is set aside
+ * with a warning. */
+void mounts_restore(struct mounts *m, const struct config *c,
+		    bool skip_recorded);
+/* Every wanted mount was tried once. */
+bool mounts_settled(struct mounts *m);
+bool mounts_wait_settled(struct mounts *m, int64_t deadline);
+/* How many wanted mounts are not there. */
+size_t mounts_missing(struct mounts *m);
+
+/* A wanted mount that is not there. */
+struct mounts_missing {
+	const char *source; /* redacted */
+	const char *dir, *rev, *subdir;
+	const char *why; /* of the last attempt; NULL: not tried yet */
+	int64_t next_try_ns;
+};
+void mounts_each_missing(struct mounts *m,
+			 void (*fn)(void *ctx, const struct mounts_missing *x),
+			 void *ctx);
+/* Directories of all mounts that are there, for the last resort at exit. The
+ * caller frees the array and its members; NULL-ended. */
+char **mounts_dirs(struct mounts *m);
+
+/* "auto|full|ondemand". False: not understood. */
+bool mounts_metadata(const char *text, enum fs_metadata *ret);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mounts_private.h - shared by mounts.c and mounts_state.c only. */
+#ifndef API_MOUNTS_PRIVATE_H
+#define API_MOUNTS_PRIVATE_H
+
+#include "api/mounts.h"
+#include "core/lock.h"
+#include "core/pool.h"
+
+struct wanted { /* one mount that should be there; lock: mounts.lock */
+	struct pool_task task;
+	struct mounts *mounts;
+	struct wanted *next;
+	/* constant once in the list */
+	char *source, *rev, *subdir, *dir, *job;
+	enum fs_metadata metadata;
+	int allow_other;
+	int64_t uid, gid;
+	bool from_config; /* not recorded */
+	/* changing */
+	char *rev_text; /* resolved; what a restart asks for */
+	char id[FS_ID_LEN + 1];
+	bool there, busy, tried;
+	bool gone; /* to be freed by the attempt under way */
+	char *why;
+	unsigned attempts;
+	int64_t next_try;
+};
+
+struct mounts {
+	struct mounts_options options;
+	char *state_path;
+	struct pool *pool;
+	pthread_t retrier;
+	bool retrying; /* the thread runs */
+
+	struct lock lock;
+	pthread_cond_t changed;
+	struct wanted *first; /* lock */
+	bool ending;          /* lock; read atomically as a cancel flag */
+	pthread_mutex_t save_lock; /* one writer of the file; taken alone */
+};
+
+void wanted_free(struct wanted *w);
+void wanted_link(struct mounts *m, struct wanted *w); /* lock held */
+struct wanted *wanted_at(struct mounts *m, const char *dir); /* lock held */
+
+/* mounts_state.c */
+int mounts_state_load(struct mounts *m);
+int mounts_state_save(struct mounts *m);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mounts_state.c - the record of wanted mounts: one small JSON file. */
+#include "api/mounts_private.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/path.h"
+
+#define STATE_VERSION 1
+#define STATE_MAX (16 * MiB)
+#define STATE_MOUNTS_MAX 10000u
+
+static const char *const metadata_names[] = { "auto", "full", "ondemand" };
+
+bool mounts_metadata(const char *text, enum fs_metadata *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(metadata_names); i++) {
+		if (strcmp(text, metadata_names[i]))
+			continue;
+		*ret = (enum fs_metadata)i;
+		return true;
+	}
+	return false;
+}
+
+static void put(json_t *obj, const char *key, const char *value)
+{
+	if (value && *value)
+		json_object_set_new(obj, key, json_bytes(value, strlen(value)));
+}
+
+static json_t *to_json(const struct wanted *w)
+{
+	json_t *v = json_object();
+
+	put(v, "source", w->source);
+	put(v, "dir", w->dir);
+	put(v, "rev", w->rev);
+	put(v, "revision", w->rev_text);
+	put(v, "subdir", w->subdir);
+	put(v, "job", w->job);
+	put(v, "metadata", metadata_names[w->metadata]);
+	json_object_set_new(v, "allow_other", json_integer(w->allow_other));
+	json_object_set_new(v, "uid", json_integer(w->uid));
+	json_object_set_new(v, "gid", json_integer(w->gid));
+	return v;
+}
+
+int mounts_state_save(struct mounts *m)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	json_t *list = json_array(), *doc;
+
+	if (!m->state_path) {
+		json_decref(list);
+		return 0;
+	}
+	lock_scope(&m->save_lock);
+	lock_take(&m->lock);
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (!w->from_config && !w->gone)
+			json_array_append_new(list, to_json(w));
+	}
+	lock_drop(&m->lock);
+	doc = json_pack("{s:i,s:o}", "version", STATE_VERSION, "mounts", list);
+	json_print_pretty(doc, &text);
+	json_decref(doc);
+	return path_write(m->state_path, text.data, text.len, 0600, true);
+}
+
+static char *text_of(const json_t *obj, const char *key)
+{
+	const char *s = json_get_text(obj, key, NULL);
+	struct buf b = BUF_INIT;
+
+	if (!s)
+		return NULL;
+	if (json_bytes_decode(s, &b))
+		return buf_steal(&b);
+	buf_done(&b);
+	return NULL;
+}
+
+static void add(struct mounts *m, const json_t *v)
+{
+	struct wanted *w = xcalloc(1, sizeof(*w));
+
+	w->source = text_of(v, "source");
+	w->dir = text_of(v, "dir");
+	w->rev = text_of(v, "rev");
+	w->rev_text = text_of(v, "revision");
+	w->subdir = text_of(v, "subdir");
+	w->job = text_of(v, "job");
+	mounts_metadata(json_get_text(v, "metadata", "auto"), &w->metadata);
+	w->allow_other = (int)json_get_int(v, "allow_other", -1);
+	w->uid = json_get_int(v, "uid", -1);
+	w->gid = json_get_int(v, "gid", -1);
+	ranked_scope(&m->lock);
+	if (w->source && w->dir && w->dir[0] == '/' && !wanted_at(m, w->dir))
+		wanted_link(m, w);
+	else
+		wanted_free(w);
+}
+
+static int read_state(struct mounts *m)
+{
+	cleanup_free char *text = NULL;
+	json_t *doc, *list, *v;
+	size_t len, i;
+	int r = path_read(m->state_path, STATE_MAX, &text, &len);
+
+	if (!r)
+		r = json_parse(text, len, m->state_path, &doc);
+	if (r)
+		return r;
+	list = json_object_get(doc, "mounts");
+	if (json_get_int(doc, "version", 0) != STATE_VERSION ||
+	    !json_is_array(list) || json_array_size(list) > STATE_MOUNTS_MAX)
+		r = fail(-EBADMSG, "%s: not a list of mounts of this version",
+			 m->state_path);
+	else
+		json_array_foreach(list, i, v)
+			add(m, v);
+	json_decref(doc);
+	return r;
+}
+
+int mounts_state_load(struct mounts *m)
+{
+	cleanup_free char *aside = NULL;
+	int r;
+
+	if (!m->state_path || access(m->state_path, F_OK))
+		return 0;
+	r = read_state(m);
+	if (!r)
+		return 0;
+	aside = xasprintf("%s.bad", m->state_path);
+	log_warn("mounts", "the record of mounts is set aside as %s: %s",
+		 aside, error_text(r));
+	rename(m->state_path, aside);
+	return r;
+}
