@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/cli/foreground.h"
+
+#include "core/clock.h"
+#include "core/error.h"
+
+#define FOREGROUND_MOUNT_MS 120000
+
+static void tell(const struct fs_mount_info *i)
+{
+	char took[24];
+
+	printf("%s is mounted at %s (%.12s, read-only) in %s; Ctrl-C ends "
+	       "it\n", i->source, i->dir, i->rev,
+	       cli_span(i->mount_ns, took));
+	fflush(stdout);
+}
+
+int foreground_run(struct cli *c, struct fs_mount_request *r,
+		   void (*ready)(void *ctx, struct daemon *d,
+				 const struct fs_mount_info *i),
+		   void *ctx, bool temporary)
+{
+	struct daemon_options o = {
+		.config = c->config, .no_restore = true, .temporary = true,
+		.http_any_port = temporary, .http_optional = !temporary,
+		.hangup_ends = true,
+	};
+	struct daemon_problem problem = { 0 };
+	struct fs_mount_info info;
+	struct daemon *d;
+	int err;
+
+	if (daemon_start(&o, &d, &problem)) {
+		err = cli_problem(&problem);
+		daemon_problem_done(&problem);
+		return err;
+	}
+	r->deadline = deadline_in_ms(FOREGROUND_MOUNT_MS);
+	err = mounts_add(daemon_mounts(d), r, &info);
+	if (err) {
+		cli_errno(err, EXIT_MOUNT, "scorpio doctor",
+			  "cannot mount %s at %s", r->source, r->dir);
+		daemon_stop(d);
+		daemon_run(d);
+		return EXIT_MOUNT;
+	}
+	if (ready)
+		ready(ctx, d, &info);
+	else
+		tell(&info);
+	fs_mount_info_done(&info);
+	return daemon_run(d);
+}

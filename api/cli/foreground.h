@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* foreground.h - a daemon in this process with one mount, until Ctrl-C. */
+#ifndef API_CLI_FOREGROUND_H
+#define API_CLI_FOREGROUND_H
+
+#include "api/cli/cli.h"
+
+/* ready: called once the mount is there, to say what to try; may be NULL.
+ * temporary: records nothing, restores nothing, takes any free HTTP port. The
+ * exit code. */
+int foreground_run(struct cli *c, struct fs_mount_request *r,
+		   void (*ready)(void *ctx, struct daemon *d,
+				 const struct fs_mount_info *i),
+		   void *ctx, bool temporary);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mount.c - mount, umount. */
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "api/cli/commands.h"
+#include "api/cli/foreground.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/http.h"
+#include "core/path.h"
+#include "core/spawn.h"
+
+enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_METADATA, OPT_FOREGROUND,
+       OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL };
+
+static struct {
+	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
+	bool foreground, lazy;
+} own;
+
+static const struct argp_option mount_options[] = {
+	{ "rev", OPT_REV, "REV", 0,
+	  "branch, tag or commit (default: the source's own)", 0 },
+	{ "subdir", OPT_SUBDIR, "PATH", 0, "show only this directory", 0 },
+	{ "ro", OPT_RO, NULL, 0, "read-only (what this version offers)", 0 },
+	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
+	  "bring all directories now, or each when looked at", 0 },
+	{ "job", OPT_JOB, "TEXT", 0, "a word of your own, shown in lists", 0 },
+	{ "timeout", OPT_TIMEOUT, "SEC", 0, "give up after (120)", 0 },
+	{ "foreground", OPT_FOREGROUND, NULL, 0,
+	  "a daemon for this mount alone, until Ctrl-C", 0 },
+	{ "cl", OPT_CL, "CL", OPTION_HIDDEN, "change list", 0 },
+	{ 0 },
+};
+
+static int mount_option(struct cli *c UNUSED, int key, const char *v)
+{
+	switch (key) {
+	case OPT_REV:
+		own.rev = v;
+		return 0;
+	case OPT_SUBDIR:
+		own.subdir = v;
+		return 0;
+	case OPT_RO:
+		return 0;
+	case OPT_METADATA:
+		own.metadata = v;
+		return 0;
+	case OPT_JOB:
+		own.job = v;
+		return 0;
+	case OPT_TIMEOUT:
+		own.timeout = v;
+		return 0;
+	case OPT_FOREGROUND:
+		own.foreground = true;
+		return 0;
+	case OPT_CL:
+		own.cl = v;
+		return 0;
+	case OPT_LAZY:
+		own.lazy = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* -- sources ------------------------------------------------------------------------ */
+
+/* "git+" of "git+https://x": the length with '+', or 0. */
+static size_t scheme_prefix(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+	return n && s[n] == '+' ? n + 1 : 0;
+}
+
+/* "host:path" of ssh */
+static bool is_scp(const char *s)
+{
+	const char *colon = strchr(s, ':'), *slash = strchr(s, '/');
+
+	return colon && colon > s && (!slash || colon < slash);
+}
+
+int mount_source(const char *source, char **ret)
+{
+	size_t prefix = scheme_prefix(source);
+	const char *rest = source + prefix;
+	cleanup_free char *path = NULL;
+
+	if (strstr(rest, "://") || is_scp(rest)) {
+		*ret = xstrdup(source);
+		return 0;
+	}
+	path = cli_absolute(rest);
+	if (access(path, F_OK) && (!prefix || strchr("./~", *rest)))
+		return fail(-ENOENT, "%s: %s", path, strerror(errno));
+	if (access(path, F_OK)) /* not a path at all: "mem+demo" */
+		*ret = xstrdup(source);
+	else
+		*ret = xasprintf("%.*s%s", (int)prefix, source, path);
+	return 0;
+}
+
+/* -- mount ---------------------------------------------------------------------------- */
+
+static void set(json_t *body, const char *key, const char *value)
+{
+	if (value)
+		json_object_set_new(body, key,
+				    json_bytes(value, strlen(value)));
+}
+
+static void tell(const json_t *v)
+{
+	char took[24];
+	const char *label = cli_text(v, "label");
+	int64_t us = json_get_int(v, "mount_us", 0);
+
+	if (!strncmp(label, "refs/", 5) && strchr(label + 5, '/'))
+		label = strchr(label + 5, '/') + 1;
+	printf("%s is mounted at %s (%s%s%.12s, read-only) in %s\n",
+	       cli_text(v, "source"), cli_text(v, "dir"), label,
+	       *label ? " " : "", cli_text(v, "rev"),
+	       cli_span(us * 1000, took));
+}
+
+static json_t *mount_body(const char *source, const char *dir)
+{
+	json_t *body = json_object();
+
+	set(body, "source", source);
+	set(body, "dir", dir);
+	set(body, "rev", own.rev);
+	set(body, "subdir", own.subdir);
+	set(body, "metadata", own.metadata);
+	set(body, "job", own.job);
+	if (own.timeout)
+		json_object_set_new(body, "timeout_s",
+				    json_integer(atoll(own.timeout)));
+	return body;
+}
+
+static int mount_here(struct cli *c, const char *source, const char *dir)
+{
+	struct fs_mount_request r = {
+		.source = source, .dir = dir, .rev = own.rev,
+		.subdir = own.subdir, .job = own.job, .read_only = true,
+		.allow_other = -1, .uid = -1, .gid = -1,
+	};
+
+	if (own.metadata && !mounts_metadata(own.metadata, &r.metadata))
+		return cli_usage(c, "--metadata wants auto, full or ondemand");
+	return foreground_run(c, &r, NULL, NULL, false);
+}
+
+static int mount_there(struct cli *c, const char *source, const char *dir)
+{
+	struct cli_bar bar;
+	const char *code;
+	json_t *v;
+	int r = cli_need_daemon(c);
+
+	if (r)
+		return r;
+	cli_bar_init(&bar, c);
+	r = cli_call(c, "POST", "/api/v1/mounts", mount_body(source, dir), &v,
+		     &code);
+	cli_bar_end(&bar);
+	if (r && !strcmp(code, "BUSY"))
+		return cli_errno(r, EXIT_MOUNT, "another directory, or umount "
+				 "it first", "cannot mount %s", source);
+	if (r)
+		return cli_call_failed(c, r, code, "cannot mount %s at %s",
+				       source, dir);
+	if (c->json)
+		cli_print_json(v);
+	else if (!c->quiet)
+		tell(v);
+	json_decref(v);
+	return 0;
+}
+
+static int mount_run(struct cli *c)
+{
+	cleanup_free char *source = NULL, *dir = NULL;
+	int r;
+
+	if (own.cl || c->n_args < 2)
+		return cli_error(EXIT_CONFIG,
+				 "this version mounts SOURCE at DIR; jobs and "
+				 "change lists of a monorepo (mount JOB [--cl "
+				 "CL]) are not in it yet",
+				 "scorpio mount --help",
+				 "mount wants a source and a directory");
+	r = cli_config(c);
+	if (r)
+		return r;
+	r = mount_source(c->args[0], &source);
+	if (r)
+		return cli_errno(r, EXIT_MOUNT, "a path, or a URL such as "
+				 "https://host/project.git",
+				 "cannot mount %s", c->args[0]);
+	dir = cli_mountpoint(c->args[1]);
+	return own.foreground ? mount_here(c, source, dir)
+			      : mount_there(c, source, dir);
+}
+
+const struct cli_command cmd_mount = {
+	.name = "mount",
+	.args = "SOURCE DIR",
+	.summary = "show a repository or directory at DIR",
+	.help = "SOURCE is a repository's path or URL (https://, ssh://, "
+		"git://, file://,\nuser@host:path), or names its kind: "
+		"git+..., dir+.... DIR is made if missing.\nA daemon is "
+		"started in the background if none runs.",
+	.min_args = 1,
+	.max_args = 2,
+	.options = mount_options,
+	.option = mount_option,
+	.run = mount_run,
+};
+
+/* -- umount --------------------------------------------------------------------------------- */
+
+static const struct argp_option umount_options[] = {
+	{ "lazy", OPT_LAZY, NULL, 0,
+	  "also when it is in use: gone for new users at once", 0 },
+	{ 0 },
+};
+
+/* A mount left by a daemon that was killed: every access says ENOTCONN. */
+static bool is_stale(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) && errno == ENOTCONN;
+}
+
+static int umount_stale(struct cli *c, const char *dir)
+{
+	const char *argv[] = { "fusermount3", "-uz", dir, NULL };
+	const char *plain[] = { "umount", "-l", dir, NULL };
+	struct scorpio_spawn x = { .struct_size = sizeof(x), .argv = argv,
+				   .timeout_ms = 10000 };
+	int r;
+
+	if (geteuid() == 0)
+		x.argv = plain;
+	r = spawn_run(&x);
+	if (r || x.exit_status)
+		return cli_error(EXIT_MOUNT, r ? error_text(r) : x.error,
+				 "umount -l DIR as root",
+				 "cannot remove the stale mount at %s", dir);
+	if (!c->quiet)
+		fprintf(stderr, "no daemon runs; removed the stale mount at "
+			"%s\n", dir);
+	return 0;
+}
+
+static bool is_id(const char *s)
+{
+	return strlen(s) == FS_ID_LEN && s[8] == '-' && s[13] == '-' &&
+	       strspn(s, "0123456789abcdef-") == FS_ID_LEN;
+}
+
+static int umount_one(struct cli *c, const char *arg)
+{
+	cleanup_free char *target = is_id(arg) ? xstrdup(arg)
+					       : cli_mountpoint(arg);
+	cleanup_free char *escaped = http_escape(target, strlen(target));
+	cleanup_free char *path = xasprintf("/api/v1/mounts/%s%s", escaped,
+					    own.lazy ? "?lazy=1" : "");
+	const char *code;
+	json_t *v;
+	int r = cli_call(c, "DELETE", path, NULL, &v, &code);
+
+	if (r == -ENOTCONN && is_stale(target))
+		return umount_stale(c, target);
+	if (r)
+		return cli_call_failed(c, r, code, "cannot unmount %s", arg);
+	if (c->json)
+		cli_print_json(v);
+	else if (!c->quiet)
+		printf("%s is unmounted\n", cli_text(v, "dir"));
+	json_decref(v);
+	return 0;
+}
+
+static int umount_run(struct cli *c)
+{
+	int r = cli_config(c);
+
+	for (int i = 0; i < c->n_args && !r; i++)
+		r = umount_one(c, c->args[i]);
+	return r;
+}
+
+const struct cli_command cmd_umount = {
+	.name = "umount",
+	.args = "DIR|ID...",
+	.summary = "take mounts away",
+	.min_args = 1,
+	.max_args = -1,
+	.options = umount_options,
+	.option = mount_option,
+	.run = umount_run,
+};
+
+/* -- http-mount ------------------------------------------------------------------------------- */
+
+static const struct argp_option http_mount_options[] = {
+	{ "job-id", OPT_JOB, "ID", 0, "name of the job", 0 },
+	{ "cl", OPT_CL, "CL", 0, "change list", 0 },
+	{ "endpoint", OPT_REV, "URL", 0, "of the Antares API", 0 },
+	{ 0 },
+};
+
+static int http_mount_run(struct cli *c UNUSED)
+{
+	return cli_error(EXIT_CONFIG,
+			 "the Antares API (/antares/mounts) is not in this "
+			 "version yet",
+			 "scorpio mount SOURCE DIR",
+			 "http-mount is not offered");
+}
+
+const struct cli_command cmd_http_mount = {
+	.name = "http-mount",
+	.args = "PATH",
+	.summary = "mount through the Antares API (not in this version)",
+	.max_args = -1,
+	.hidden = true,
+	.options = http_mount_options,
+	.option = mount_option,
+	.run = http_mount_run,
+};

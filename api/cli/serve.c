@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* serve.c - the daemon in the foreground or the background, and its end. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "api/cli/commands.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/path.h"
+
+#define READY_WAIT_MS 10000
+#define STOP_WAIT_MS 60000
+
+enum { OPT_NO_RESTORE = 1, OPT_BACKGROUND, OPT_AUTO };
+
+static struct {
+	bool background, automatic, no_restore;
+} own;
+
+static const struct argp_option serve_options[] = {
+	{ "background", OPT_BACKGROUND, NULL, 0,
+	  "return when the daemon answers", 0 },
+	{ "no-restore", OPT_NO_RESTORE, NULL, 0,
+	  "forget the mounts of last time", 0 },
+	{ "auto", OPT_AUTO, NULL, OPTION_HIDDEN,
+	  "started by another command", 0 },
+	{ 0 },
+};
+
+static int serve_option(struct cli *c UNUSED, int key, const char *v UNUSED)
+{
+	switch (key) {
+	case OPT_BACKGROUND:
+		own.background = true;
+		return 0;
+	case OPT_NO_RESTORE:
+		own.no_restore = true;
+		return 0;
+	case OPT_AUTO:
+		own.automatic = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void detach_output(struct cli *c)
+{
+	const char *store = config_string(c->config, "server.store_path");
+	cleanup_free char *file = xasprintf("%s/daemon.log", store);
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (!config_string(c->config, "server.log_file"))
+		log_set_file(file);
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+}
+
+/* In the process that stays. ready_fd: tell the parent, -1 if there is none. */
+static int serve(struct cli *c, int ready_fd)
+{
+	struct daemon_options o = {
+		.config = c->config,
+		.config_options = &c->config_options,
+		.no_restore = own.no_restore,
+		.http_optional = own.automatic,
+	};
+	struct daemon_problem problem = { 0 };
+	uint8_t code = 0;
+	struct daemon *d;
+	int r;
+
+	if (daemon_start(&o, &d, &problem)) {
+		r = cli_problem(&problem);
+		daemon_problem_done(&problem);
+		return r;
+	}
+	if (ready_fd < 0) {
+		for (size_t i = 0; i < server_listeners(daemon_server(d)); i++)
+			log_info("main", "listening on %s",
+				 server_address(daemon_server(d), i));
+		return daemon_run(d);
+	}
+	if (!own.automatic)
+		mounts_wait_settled(daemon_mounts(d),
+				    deadline_in_ms(READY_WAIT_MS));
+	detach_output(c);
+	if (write(ready_fd, &code, 1) != 1)
+		log_warn("main", "the starting process is gone");
+	close(ready_fd);
+	return daemon_run(d);
+}
+
+/* Fork before anything is opened; report how the start went. */
+static int background(struct cli *c)
+{
+	uint8_t code;
+	int fds[2], status, r;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return cli_error(EXIT_INTERNAL, strerror(errno), NULL,
+				 "cannot start the daemon");
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return cli_error(EXIT_INTERNAL, strerror(errno), NULL,
+				 "cannot start the daemon");
+	if (pid == 0) {
+		close(fds[0]);
+		setsid();
+		if (chdir("/"))
+			_exit(EXIT_INTERNAL);
+		r = serve(c, fds[1]);
+		fflush(NULL);
+		_exit(r);
+	}
+	close(fds[1]);
+	if (read(fds[0], &code, 1) == 1) {
+		close(fds[0]);
+		return code;
+	}
+	close(fds[0]);
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		return WEXITSTATUS(status);
+	return cli_error(EXIT_INTERNAL, "it ended before it was ready",
+			 "scorpio doctor", "cannot start the daemon");
+}
+
+/* Relative -c paths must survive chdir("/") and mean the same at a reload. */
+static void absolute_files(struct cli *c)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		c->files[i] = cli_absolute(c->files[i]);
+}
+
+static int serve_run(struct cli *c)
+{
+	int r;
+
+	absolute_files(c);
+	r = cli_config(c);
+	if (r)
+		return r;
+	if (own.background)
+		return background(c);
+	daemon_logging(c->config);
+	return serve(c, -1);
+}
+
+const struct cli_command cmd_serve = {
+	.name = "serve",
+	.summary = "run the daemon (in the foreground)",
+	.help = "Mounts of the last time come back by themselves. SIGTERM and "
+		"Ctrl-C unmount\nand end, SIGHUP reads the configuration "
+		"again.",
+	.options = serve_options,
+	.option = serve_option,
+	.run = serve_run,
+};
+
+/* -- stop ------------------------------------------------------------------------- */
+
+static bool alive(json_int_t pid)
+{
+	return pid > 0 && (!kill((pid_t)pid, 0) || errno == EPERM);
+}
+
+static int stop_run(struct cli *c)
+{
+	int64_t deadline = deadline_in_ms(STOP_WAIT_MS);
+	struct timespec nap = { 0, 20 * NS_PER_MS };
+	json_t *v;
+	size_t mounts;
+	json_int_t pid;
+	int r = cli_get(c, "POST", "/api/v1/stop", NULL,
+			"cannot end the daemon", &v);
+
+	if (r)
+		return r;
+	pid = json_integer_value(json_object_get(v, "pid"));
+	mounts = json_array_size(json_object_get(v, "mounts"));
+	while (alive(pid) && now_ns() < deadline)
+		nanosleep(&nap, NULL);
+	if (c->json)
+		cli_print_json(v);
+	json_decref(v);
+	if (alive(pid))
+		return cli_error(EXIT_INTERNAL, "it is still ending",
+				 "wait; a second SIGTERM makes it leave at once",
+				 "process %lld has not ended",
+				 (long long)pid);
+	if (c->json || c->quiet)
+		return 0;
+	printf("the daemon has ended");
+	if (mounts)
+		printf("; its %zu mount%s will come back with the next one "
+		       "(scorpio serve --no-restore forgets them)", mounts,
+		       mounts == 1 ? "" : "s");
+	printf("\n");
+	return 0;
+}
+
+const struct cli_command cmd_stop = {
+	.name = "stop",
+	.summary = "end the daemon; its mounts come back with the next one",
+	.run = stop_run,
+};
