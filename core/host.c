@@ -156,6 +156,8 @@ static int do_http(const struct scorpio_host *h UNUSED, struct scorpio_http *x)
 
 	if (n < answers)
 		return fail(-EINVAL, "http: struct_size is not set");
+	if (x->struct_size >= sizeof(mine))
+		return http_perform(x); /* its callbacks look at x->status */
 	memcpy(&mine, x, n);
 	mine.struct_size = sizeof(mine);
 	r = http_perform(&mine);
