@@ -47,6 +47,12 @@ static inline int git_check(const struct gitsource *s)
 		       0;
 }
 
+/* These end a call; other failures concern one object. */
+static inline bool gitrc_stops(int code)
+{
+	return code == -EINTR || code == -ETIMEDOUT;
+}
+
 /* Between the host's ids and libgit2's. False: not a 20-byte id. */
 static inline bool gitid_to_oid(const struct scorpio_id *id, git_oid *ret)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * git.c - the table of the git backend. A repository of this machine is read
- * in place (local.c).
+ * in place (local.c), one of a server through the network (remote.h).
  *
  * Ids are git object ids. The host hashes blobs on their way into the store,
  * trees and commits are hashed here or by the pack indexer: see
@@ -9,12 +9,16 @@
  */
 #include "common.h"
 #include "local.h"
+#include "remote.h"
 #include "repo.h"
 
 extern const struct scorpio_backend scorpio_git_backend;
 
 int gitsource_missing(struct gitsource *s, const git_oid *oid)
 {
+	if (s->remote)
+		return gitfail(s, -ESTALE, "the server has no object %s (any "
+			       "more)", git_oid_tostr_s(oid));
 	if (s->partial)
 		return gitfail(s, -ESTALE, "object %s is not in this partial "
 			       "clone; fetch it there, or use the address it "
@@ -30,6 +34,7 @@ static void git_close(void *self)
 
 	if (!s)
 		return;
+	gitremote_free(s->remote);
 	gitrepo_close(s->repo);
 	giturl_done(&s->url);
 	free(s);
@@ -72,8 +77,7 @@ static int git_open(const struct scorpio_host *host, const char *url,
 	else if (s->url.kind == GITURL_LOCAL)
 		rc = open_local(s, info);
 	else
-		rc = host->fail(host, -ENOTSUP, "only local repositories can "
-				"be opened");
+		rc = gitremote_new(s, &s->remote);
 	if (rc < 0) {
 		git_close(s);
 		return rc;
@@ -88,7 +92,8 @@ static int git_resolve(void *self, const char *spec,
 {
 	struct gitsource *s = self;
 
-	return gitlocal_resolve(s, s->repo, spec, ret);
+	return s->remote ? gitremote_resolve(s, spec, ret) :
+			   gitlocal_resolve(s, s->repo, spec, ret);
 }
 
 static struct gitlocal_call local_call(struct gitsource *s,
@@ -105,7 +110,8 @@ static int git_list(void *self, const struct scorpio_ref *refs, uint32_t n,
 {
 	struct gitlocal_call c = local_call(self, sink);
 
-	return gitlocal_list(&c, refs, n);
+	return c.repo ? gitlocal_list(&c, refs, n) :
+			gitremote_list(self, refs, n, sink);
 }
 
 static int git_fetch(void *self, const struct scorpio_ref *refs, uint32_t n,
@@ -113,7 +119,8 @@ static int git_fetch(void *self, const struct scorpio_ref *refs, uint32_t n,
 {
 	struct gitlocal_call c = local_call(self, sink);
 
-	return gitlocal_fetch(&c, refs, n);
+	return c.repo ? gitlocal_fetch(&c, refs, n) :
+			gitremote_fetch(self, refs, n, sink);
 }
 
 static int git_sizes(void *self, const struct scorpio_ref *refs, uint32_t n,
@@ -121,7 +128,18 @@ static int git_sizes(void *self, const struct scorpio_ref *refs, uint32_t n,
 {
 	struct gitlocal_call c = local_call(self, sink);
 
-	return gitlocal_sizes(&c, refs, n);
+	return c.repo ? gitlocal_sizes(&c, refs, n) :
+			gitremote_sizes(self, refs, n, sink);
+}
+
+static int git_prefetch(void *self, const struct scorpio_ref *root,
+			uint32_t what, uint32_t depth,
+			const struct scorpio_sink *sink)
+{
+	struct gitlocal_call c = local_call(self, sink);
+
+	return c.repo ? gitlocal_prefetch(&c, root, what, depth) :
+			gitremote_prefetch(self, root, what, depth, sink);
 }
 
 static const char *kind_word(uint8_t kind)
@@ -174,5 +192,6 @@ const struct scorpio_backend scorpio_git_backend = {
 	.list = git_list,
 	.fetch = git_fetch,
 	.sizes = git_sizes,
+	.prefetch = git_prefetch,
 	.xattr = git_xattr,
 };

@@ -218,7 +218,7 @@ static int fetch_one(struct call *k, const struct scorpio_ref *ref,
 		return wrong_type(k, ref, oid, "file");
 	if (size > GIT_WHOLE_MAX)
 		return gitlocal_stream(c->source, c->sink,
-				       gitrepo_dir(c->repo), NULL, oid, size);
+				       gitrepo_dir(c->repo), oid, size);
 	rc = gitrepo_read(c->source, c->repo, &k->h, oid, &o);
 	if (rc < 0)
 		return object_failed(k, ref, rc);
@@ -311,25 +311,21 @@ static int stream_data(void *ctx, const void *data, uint64_t n)
 }
 
 static int run_cat_file(struct gitsource *s, const char *gitdir,
-			const char *objects, const git_oid *oid,
-			struct stream *st)
+			const git_oid *oid, struct stream *st)
 {
 	char hex[GIT_HEX + 1];
-	auto_free char *dir = NULL, *env_objects = NULL;
+	auto_free char *dir = NULL;
 	const char *argv[] = { "git", "-c", "safe.directory=*", NULL,
 			       "cat-file", "blob", hex, NULL };
-	const char *env[] = { "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0",
-			      NULL, NULL };
+	static const char *const env[] = { "GIT_NO_LAZY_FETCH=1",
+					   "GIT_TERMINAL_PROMPT=0", NULL };
 	struct scorpio_spawn x = { .struct_size = sizeof(x) };
 	int rc;
 
 	git_oid_tostr(hex, sizeof(hex), oid);
-	if (asprintf(&dir, "--git-dir=%s", gitdir) < 0 ||
-	    (objects && asprintf(&env_objects, "GIT_OBJECT_DIRECTORY=%s",
-				 objects) < 0))
+	if (asprintf(&dir, "--git-dir=%s", gitdir) < 0)
 		return gitfail(s, -ENOMEM, "out of memory");
 	argv[3] = dir;
-	env[2] = env_objects;
 	x.argv = argv;
 	x.env = env;
 	x.on_output = stream_data;
@@ -351,8 +347,7 @@ static int run_cat_file(struct gitsource *s, const char *gitdir,
 }
 
 int gitlocal_stream(struct gitsource *s, const struct scorpio_sink *sink,
-		    const char *gitdir, const char *objects,
-		    const git_oid *oid, uint64_t size)
+		    const char *gitdir, const git_oid *oid, uint64_t size)
 {
 	struct stream st = { .sink = sink, .left = size };
 	struct scorpio_id id = gitid_from_raw(oid->id);
@@ -360,13 +355,13 @@ int gitlocal_stream(struct gitsource *s, const struct scorpio_sink *sink,
 
 	if (rc)
 		return rc;
-	rc = run_cat_file(s, gitdir, objects, oid, &st);
+	rc = run_cat_file(s, gitdir, oid, &st);
 	if (rc == 0)
 		return sink->blob_end(sink->ctx);
 	if (st.result)
 		return st.result; /* the sink asked to stop */
 	sink->abandon(sink->ctx, rc);
-	if (gitpour_fatal(rc) || !sink->failed)
+	if (gitrc_stops(rc) || !sink->failed)
 		return rc;
 	return sink->failed(sink->ctx, &id, rc);
 }

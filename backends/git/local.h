@@ -24,13 +24,15 @@ int gitlocal_fetch(struct gitlocal_call *c, const struct scorpio_ref *refs,
 int gitlocal_sizes(struct gitlocal_call *c, const struct scorpio_ref *refs,
 		   uint32_t n);
 
+/* Everything below a tree, depth levels of it (0: all). */
+int gitlocal_prefetch(struct gitlocal_call *c, const struct scorpio_ref *root,
+		      uint32_t what, uint32_t depth);
+
 /* Blobs above this are streamed by `git cat-file` instead of being held in
  * memory: libgit2 reads packed objects only whole. */
 #define GIT_WHOLE_MAX (64u << 20)
-/* Pour a large blob of the object directory below gitdir; objects: another
- * object directory, or NULL for gitdir's own. */
+/* Pour a large blob of the repository at gitdir. */
 int gitlocal_stream(struct gitsource *s, const struct scorpio_sink *sink,
-		    const char *gitdir, const char *objects,
-		    const git_oid *oid, uint64_t size);
+		    const char *gitdir, const git_oid *oid, uint64_t size);
 
 #endif

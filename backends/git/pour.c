@@ -5,7 +5,7 @@
 
 int gitpour_failed(struct gitpour *p, const struct scorpio_id *id, int code)
 {
-	if (gitpour_fatal(code) || !p->sink->failed)
+	if (gitrc_stops(code) || !p->sink->failed)
 		return code;
 	return p->sink->failed(p->sink->ctx, id, code);
 }

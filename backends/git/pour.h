@@ -28,10 +28,5 @@ int gitpour_object(struct gitpour *p, git_odb_object *o, bool verify);
 /* This object cannot be had. `code` is the errno whose text is set. 0 to go
  * on with the others. */
 int gitpour_failed(struct gitpour *p, const struct scorpio_id *id, int code);
-/* -EINTR and -ETIMEDOUT end a call, other failures one object. */
-static inline bool gitpour_fatal(int code)
-{
-	return code == -EINTR || code == -ETIMEDOUT;
-}
 
 #endif

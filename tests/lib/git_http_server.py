@@ -15,6 +15,9 @@ TCP_NODELAY, chunked and gzip request bodies, Git-Protocol passed on.
   --until-eof     end when stdin is closed, so that no test leaves it behind
   --log FILE      one line of JSON per request
 
+The first part of a path may change the rules: /v0/x.git is x.git by protocol
+version 0, /login/x.git wants Basic authentication by "user:secret".
+
 Control, never counted:
   GET  /-/stats     {"requests", "get", "post", "bytes_in", "bytes_out",
                      "wants", "authorized", "log": [...]}
@@ -28,6 +31,8 @@ Kinds of faults (times -1 = for ever):
   redirect  "to": "http://host:port" (the path stays) or a whole URL; "code"
   stall     send "after" bytes of the body, then nothing for "seconds"
   truncate  send "after" bytes of the body, then close the connection
+  cut       send "after" bytes of the body and end it properly
+  swap      ask git for object "to" where the client wants "from"
   corrupt   invert the byte at "at" (negative: from the end) of the body
   replace   answer 200 with "body" and "type"
   close     close the connection without an answer
@@ -139,6 +144,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one(self, method):
         self.sent = 0
+        self.route = ""
+        for route in ("/v0/", "/login/"):
+            if self.path.startswith(route):
+                self.route = route
         self.status = 0
         body = self.read_body()
         if self.path.startswith("/-/"):
@@ -204,6 +213,8 @@ class Handler(BaseHTTPRequestHandler):
     def allowed(self):
         o = self.server.options
         given = self.headers.get("Authorization", "")
+        if self.route == "/login/":
+            return given == "Basic dXNlcjpzZWNyZXQ="
         if o.user:
             want = base64.b64encode(o.user.encode()).decode()
             return given == "Basic " + want
@@ -235,6 +246,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def environment(self, method, body):
         path, _, query = self.path.partition("?")
+        if self.route:
+            path = path[len(self.route) - 1:]
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("GIT_", "HTTP_"))}
         env.update(GIT_PROJECT_ROOT=self.server.options.root,
@@ -249,11 +262,14 @@ class Handler(BaseHTTPRequestHandler):
         encoding = self.headers.get("Content-Encoding")
         if encoding:
             env["HTTP_CONTENT_ENCODING"] = encoding
-        if self.headers.get("Git-Protocol") and not self.server.options.no_v2:
+        old = self.server.options.no_v2 or self.route == "/v0/"
+        if self.headers.get("Git-Protocol") and not old:
             env["GIT_PROTOCOL"] = self.headers["Git-Protocol"]
         return env
 
     def run_git(self, method, body, fault):
+        if fault and fault["kind"] == "swap":
+            body = body.replace(fault["from"].encode(), fault["to"].encode())
         child = subprocess.Popen(["git", "http-backend"],
                                  stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE,
@@ -299,6 +315,8 @@ class Handler(BaseHTTPRequestHandler):
             data = bytearray(stream.read())
             data[fault["at"]] ^= 0xff
             self.chunk(bytes(data))
+        elif kind == "cut":
+            self.chunk(stream.read()[:fault["after"]])
         elif kind in ("stall", "truncate"):
             if not self.part(stream, fault):
                 return

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pack.c - libgit2's indexer writes the pack through a shared mapping of a
+ * file it has only lengthened, so that a full disk would be a SIGBUS for the
+ * whole daemon. Hence blocks are reserved in that file before each write.
+ */
+#include "pack.h"
+
+#include "local.h"
+#include "repo.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define RESERVE_STEP (4u << 20)
+#define RESERVE_SLACK (64u << 10) /* the indexer writes a little ahead */
+
+struct gitpack {
+	struct gitsource *source;
+	char *dir, *objects, *packs; /* dir/objects/pack */
+	git_indexer *indexer;
+	int fd;            /* of the indexer's file, or -1 */
+	uint64_t reserved; /* bytes of it that have blocks */
+	uint64_t written;
+	git_odb *odb;
+	git_oid *ids;
+	size_t n, cap;
+};
+
+static void empty_dir(const char *path)
+{
+	DIR *d = opendir(path);
+
+	if (!d)
+		return;
+	for (struct dirent *e; (e = readdir(d));)
+		unlinkat(dirfd(d), e->d_name, 0); /* "." and ".." refuse */
+	closedir(d);
+}
+
+static void remove_dirs(struct gitpack *p)
+{
+	static const char *const below[] = { "refs", "objects/info",
+					     "objects/pack", "objects" };
+
+	if (!p->dir)
+		return;
+	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+		auto_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", p->dir, below[i]) < 0)
+			path = NULL;
+		if (!path)
+			continue;
+		empty_dir(path);
+		rmdir(path);
+	}
+	empty_dir(p->dir);
+	rmdir(p->dir);
+}
+
+void gitpack_free(struct gitpack *p)
+{
+	if (!p)
+		return;
+	git_odb_free(p->odb);
+	git_indexer_free(p->indexer);
+	if (p->fd >= 0)
+		close(p->fd);
+	remove_dirs(p);
+	free(p->ids);
+	free(p->dir);
+	free(p->objects);
+	free(p->packs);
+	free(p);
+}
+
+static int write_head(const char *dir)
+{
+	static const char text[] = "ref: refs/heads/none\n";
+	auto_free char *path = NULL;
+	int fd, ok;
+
+	if (asprintf(&path, "%s/HEAD", dir) < 0)
+		return -1;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	ok = write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1;
+	return close(fd) == 0 && ok ? 0 : -1;
+}
+
+static int make_dirs(struct gitpack *p)
+{
+	const char *scratch = p->source->host->scratch(p->source->host);
+	auto_free char *refs = NULL;
+
+	if (!scratch)
+		return -1;
+	if (asprintf(&p->dir, "%s/fetch-XXXXXX", scratch) < 0) {
+		p->dir = NULL;
+		return -1;
+	}
+	if (!mkdtemp(p->dir)) {
+		free(p->dir);
+		p->dir = NULL;
+		return -1;
+	}
+	if (asprintf(&p->objects, "%s/objects", p->dir) < 0 ||
+	    asprintf(&p->packs, "%s/objects/pack", p->dir) < 0 ||
+	    asprintf(&refs, "%s/refs", p->dir) < 0)
+		return -1;
+	if (mkdir(p->objects, 0700) < 0 || mkdir(p->packs, 0700) < 0 ||
+	    mkdir(refs, 0700) < 0)
+		return -1;
+	return write_head(p->dir);
+}
+
+int gitpack_new(struct gitsource *s, struct gitpack **ret)
+{
+	struct gitpack *p = calloc(1, sizeof(*p));
+	int code;
+
+	if (!p)
+		return gitfail(s, -ENOMEM, "out of memory");
+	p->source = s;
+	p->fd = -1;
+	errno = EIO;
+	if (make_dirs(p) < 0) {
+		code = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+		gitfail(s, code, "cannot write to the scratch directory: %s",
+			strerror(errno));
+		gitpack_free(p);
+		return code;
+	}
+	*ret = p;
+	return 0;
+}
+
+const char *gitpack_gitdir(const struct gitpack *p)
+{
+	return p->dir;
+}
+
+const char *gitpack_objects(const struct gitpack *p)
+{
+	return p->objects;
+}
+
+/* The only file in the directory is the indexer's. */
+static int open_indexer_file(const char *packs)
+{
+	DIR *d = opendir(packs);
+	int fd = -1;
+
+	if (!d)
+		return -1;
+	for (struct dirent *e; fd < 0 && (e = readdir(d));)
+		if (e->d_name[0] != '.')
+			fd = openat(dirfd(d), e->d_name, O_WRONLY | O_CLOEXEC);
+	closedir(d);
+	return fd;
+}
+
+static int pack_fail(struct gitpack *p, int rc, const char *what)
+{
+	int code = gitlib_fail(p->source, rc, what);
+
+	/* the disk, memory or a lock; all else is the pack's own fault */
+	if (code == -ENOSPC || code == -EACCES)
+		return code;
+	return gitfail(p->source, -EBADMSG, "%s: %s", what,
+		       git_error_last() ? git_error_last()->message :
+					  "unknown reason");
+}
+
+static int start(struct gitpack *p)
+{
+	int rc;
+
+	git_error_clear();
+	rc = git_indexer_new(&p->indexer, p->packs, 0600, NULL, NULL);
+	if (rc < 0)
+		return gitlib_fail(p->source, rc, "cannot index a pack");
+	p->fd = open_indexer_file(p->packs);
+	return 0;
+}
+
+static int no_space(struct gitpack *p)
+{
+	return gitfail(p->source, -ENOSPC, "the disk of the store is full: "
+		       "an answer of the server cannot be unpacked");
+}
+
+/* Blocks for `more` bytes behind what was written. */
+static int reserve(struct gitpack *p, uint64_t more)
+{
+	uint64_t need = p->written + more + RESERVE_SLACK;
+	struct statvfs v;
+
+	if (need <= p->reserved)
+		return 0;
+	if (p->written)
+		need += RESERVE_STEP; /* no small answer */
+	if (p->fd >= 0 &&
+	    fallocate(p->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)need) == 0) {
+		p->reserved = need;
+		return 0;
+	}
+	if (p->fd >= 0 && (errno == ENOSPC || errno == EDQUOT ||
+			   errno == EFBIG))
+		return no_space(p);
+	/* a filesystem without fallocate: at least look */
+	if (statvfs(p->packs, &v) == 0 &&
+	    (uint64_t)v.f_bavail * v.f_frsize < more + RESERVE_STEP)
+		return no_space(p);
+	return 0;
+}
+
+int gitpack_write(struct gitpack *p, const void *data, size_t n)
+{
+	git_indexer_progress stats;
+	int rc = p->indexer ? 0 : start(p);
+
+	if (rc == 0)
+		rc = reserve(p, n);
+	if (rc < 0)
+		return rc;
+	git_error_clear();
+	rc = git_indexer_append(p->indexer, data, n, &stats);
+	if (rc < 0)
+		return pack_fail(p, rc, "the server's pack is damaged");
+	p->written += n;
+	return 0;
+}
+
+static int add_id(const git_oid *oid, void *ctx)
+{
+	struct gitpack *p = ctx;
+
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? 2 * p->cap : 64;
+		git_oid *ids = realloc(p->ids, cap * sizeof(*ids));
+
+		if (!ids)
+			return -1;
+		p->ids = ids;
+		p->cap = cap;
+	}
+	p->ids[p->n++] = *oid;
+	return 0;
+}
+
+int gitpack_adopt(struct gitpack *p)
+{
+	int rc;
+
+	git_error_clear();
+	rc = git_odb_open(&p->odb, p->objects);
+	if (rc == 0)
+		rc = git_odb_foreach(p->odb, add_id, p);
+	if (rc < 0)
+		return gitlib_fail(p->source, rc, "cannot open a pack");
+	return 0;
+}
+
+int gitpack_finish(struct gitpack *p)
+{
+	git_indexer_progress stats;
+	int rc;
+
+	if (!p->indexer)
+		return gitpack_adopt(p);
+	git_error_clear();
+	memset(&stats, 0, sizeof(stats));
+	rc = git_indexer_commit(p->indexer, &stats);
+	if (rc < 0)
+		return pack_fail(p, rc, "the server's pack is damaged or cut "
+				 "short");
+	git_indexer_free(p->indexer);
+	p->indexer = NULL;
+	return gitpack_adopt(p);
+}
+
+const git_oid *gitpack_ids(const struct gitpack *p, size_t *ret_n)
+{
+	*ret_n = p->n;
+	return p->ids;
+}
+
+bool gitpack_has(const struct gitpack *p, const git_oid *oid,
+		 git_object_t *ret_type)
+{
+	size_t size;
+
+	/* no look for new packs: nobody adds any */
+	return git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH) &&
+	       git_odb_read_header(&size, ret_type, p->odb, oid) == 0;
+}
+
+int gitpack_read(struct gitpack *p, const git_oid *oid, git_odb_object **ret)
+{
+	int rc;
+
+	if (!git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH))
+		return gitsource_missing(p->source, oid);
+	git_error_clear();
+	rc = git_odb_read(ret, p->odb, oid);
+	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
+}
+
+static int pour_one(struct gitpack *p, struct gitpour *pour,
+		    const git_oid *oid)
+{
+	auto_odb_object git_odb_object *o = NULL;
+	struct scorpio_id id = gitid_from_raw(oid->id);
+	git_object_t type;
+	size_t size;
+	int rc;
+
+	rc = git_odb_read_header(&size, &type, p->odb, oid);
+	if (rc == 0 && type == GIT_OBJECT_BLOB && size > GIT_WHOLE_MAX)
+		return gitlocal_stream(p->source, pour->sink, p->dir, oid,
+				       size);
+	if (rc == 0)
+		rc = git_odb_read(&o, p->odb, oid);
+	if (rc < 0)
+		return gitpour_failed(pour, &id,
+				      gitlib_fail(p->source, rc,
+						  "cannot read a pack"));
+	return gitpour_object(pour, o, false);
+}
+
+int gitpack_pour(struct gitpack *p, struct gitpour *pour)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->n && rc == 0; i++) {
+		if (i % 64 == 0)
+			rc = git_check(p->source);
+		if (rc == 0)
+			rc = pour_one(p, pour, &p->ids[i]);
+	}
+	return rc;
+}
+
+/* A pack before its index: a reader that sees the index finds the pack. */
+static int move_suffix(DIR *from, int to, const char *suffix)
+{
+	size_t k = strlen(suffix);
+
+	rewinddir(from);
+	for (struct dirent *e; (e = readdir(from));) {
+		size_t n = strlen(e->d_name);
+
+		if (n > k && strcmp(e->d_name + n - k, suffix) == 0 &&
+		    renameat(dirfd(from), e->d_name, to, e->d_name) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int gitpack_move(struct gitpack *p, const char *objects)
+{
+	auto_free char *target = NULL;
+	DIR *from = opendir(p->packs);
+	int to = -1, rc = -1;
+
+	if (asprintf(&target, "%s/pack", objects) >= 0)
+		to = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from && to >= 0)
+		rc = move_suffix(from, to, ".promisor") < 0 ||
+				     move_suffix(from, to, ".pack") < 0 ||
+				     move_suffix(from, to, ".rev") < 0 ||
+				     move_suffix(from, to, ".idx") < 0 ?
+			     -1 : 0;
+	if (rc < 0)
+		rc = gitfail(p->source, -EIO, "cannot move a pack to %s: %s",
+			     objects, strerror(errno));
+	if (from)
+		closedir(from);
+	if (to >= 0)
+		close(to);
+	return rc;
+}
