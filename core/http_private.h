@@ -4,6 +4,8 @@
  *
  *	http.c           one http_perform(): hops, retries, verdicts
  *	http_attempt.c   one request on one curl handle
+ *	http_request.c   its headers, body, login, route
+ *	http_answer.c    what comes back, to the caller
  *	http_origin.c    idle handles, circuit breaker and histogram per host
  *	http_settings.c  settings, URLs, trace context
  */
@@ -110,5 +112,18 @@ int attempt_run(struct run *r, struct conn *c, enum origin_result *ret_result,
 		bool *ret_retry);
 /* Called at the end of the headers: the verdict (http.c). */
 enum verdict run_judge(struct run *r);
+
+/* -- http_request.c -- */
+/* The list is the caller's, also on failure. */
+int http_request_headers(const struct run *r, struct curl_slist **list);
+void http_request_options(struct run *r, CURL *h, struct curl_slist *headers);
+
+/* -- http_answer.c -- */
+bool http_name_is(const char *p, size_t n, const char *name); /* any case */
+void answer_forget(struct run *r);
+/* Hand status and headers to the caller, once. */
+int answer_deliver_head(struct run *r);
+size_t answer_on_header(char *p, size_t size, size_t count, void *run);
+size_t answer_on_body(char *p, size_t size, size_t count, void *run);
 
 #endif
