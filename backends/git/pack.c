@@ -22,6 +22,7 @@ struct gitpack {
 	struct gitsource *source;
 	char *dir, *objects, *packs; /* dir/objects/pack */
 	git_indexer *indexer;
+	git_indexer_progress stats; /* part of the indexer's state */
 	int fd;            /* of the indexer's file, or -1 */
 	uint64_t reserved; /* bytes of it that have blocks */
 	uint64_t written;
@@ -222,7 +223,6 @@ static int reserve(struct gitpack *p, uint64_t more)
 
 int gitpack_write(struct gitpack *p, const void *data, size_t n)
 {
-	git_indexer_progress stats;
 	int rc = p->indexer ? 0 : start(p);
 
 	if (rc == 0)
@@ -230,7 +230,7 @@ int gitpack_write(struct gitpack *p, const void *data, size_t n)
 	if (rc < 0)
 		return rc;
 	git_error_clear();
-	rc = git_indexer_append(p->indexer, data, n, &stats);
+	rc = git_indexer_append(p->indexer, data, n, &p->stats);
 	if (rc < 0)
 		return pack_fail(p, rc, "the server's pack is damaged");
 	p->written += n;
@@ -269,14 +269,12 @@ int gitpack_adopt(struct gitpack *p)
 
 int gitpack_finish(struct gitpack *p)
 {
-	git_indexer_progress stats;
 	int rc;
 
 	if (!p->indexer)
 		return gitpack_adopt(p);
 	git_error_clear();
-	memset(&stats, 0, sizeof(stats));
-	rc = git_indexer_commit(p->indexer, &stats);
+	rc = git_indexer_commit(p->indexer, &p->stats);
 	if (rc < 0)
 		return pack_fail(p, rc, "the server's pack is damaged or cut "
 				 "short");

@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#define PACK_OBJECTS (32u << 20) /* in one answer of a server */
+
 struct gitrepo {
 	char *path; /* the .git directory; immutable */
 	pthread_mutex_t lock;
@@ -19,6 +21,7 @@ static int init_result;
  * - object cache off: what was read goes to the store and is not read again;
  * - owner validation off: it protects programs that run what a repository's
  *   configuration says, we only read objects and references;
+ * - a pack's header cannot make the indexer ask for 32 GiB of memory;
  * - the extensions are harmless to a reader of objects. */
 static void init_library(void)
 {
@@ -34,6 +37,7 @@ static void init_library(void)
 	git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions,
 			 sizeof(extensions) / sizeof(*extensions));
 	git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)1 << 40);
+	git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)PACK_OBJECTS);
 }
 
 int gitlib_init(const struct scorpio_host *host)
