@@ -18,7 +18,8 @@
 #define CALL_ANSWER_MAX (256 * MiB)
 
 struct answer {
-	struct scorpio_http *x;
+	const struct scorpio_http *x; /* during the exchange */
+	int status;                   /* after it */
 	struct buf body;
 	/* streams only */
 	int (*fn)(void *ctx, const json_t *line);
@@ -93,14 +94,14 @@ static int finish(struct answer *a, json_t **ret, const char **ret_code)
 		r = told_error(a->error, 500, ret_code);
 		return r;
 	}
-	if (a->fn && a->x->status / 100 == 2)
+	if (a->fn && a->status / 100 == 2)
 		return take_lines(a);
 	r = json_parse((const char *)a->body.data, a->body.len,
 		       "the daemon's answer", &v);
 	if (r)
 		return r;
-	if (a->x->status / 100 != 2) {
-		r = told_error(v, a->x->status, ret_code);
+	if (a->status / 100 != 2) {
+		r = told_error(v, a->status, ret_code);
 		json_decref(v);
 		return r;
 	}
@@ -137,6 +138,8 @@ static int perform(struct cli *c, struct answer *a, const char *method,
 	}
 	a->x = &x;
 	r = http_unix(config_socket(c->config), &x);
+	a->x = NULL;
+	a->status = x.status;
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return fail(-ENOTCONN, "no daemon answers at %s",
 			    config_socket(c->config));
