@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small HTTP server that misbehaves on request.
 
-usage: http_faults.py [--port N] [--unix PATH]
+usage: http_faults.py [--port N] [--unix PATH] [--tls FILE]
 
 Prints "ready PORT" once it listens on 127.0.0.1 (0 = any port) or the socket.
+FILE holds a key and a certificate.
 Ends when its standard input is closed.
 """
 import argparse
@@ -13,6 +14,7 @@ import http.server
 import os
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -190,6 +192,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class TcpServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass  # clients that do not trust us hang up
+
     request_queue_size = 128
 
 
@@ -201,6 +207,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--unix")
+    parser.add_argument("--tls")
     args = parser.parse_args()
     if args.unix:
         server = UnixServer(args.unix, Handler)
@@ -208,6 +215,12 @@ def main():
     else:
         server = TcpServer(("127.0.0.1", args.port), Handler)
         port = server.server_address[1]
+    if args.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(args.tls)
+        # the handshake belongs to the thread of the connection
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.write(1, b"ready %d\n" % port)
     sys.stdin.read()

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/http_test.h"
 
+#include "core/spawn.h"
+
 START_TEST(simple)
 {
 	struct scorpio_http x = request(at("/hello?a=1#part"));
@@ -300,6 +302,67 @@ START_TEST(unix_socket)
 }
 END_TEST
 
+/* A key and a certificate of its own for 127.0.0.1, in one file. */
+static bool make_certificate(const char *file)
+{
+	const char *const argv[] = { "openssl", "req", "-x509", "-newkey",
+				     "ec", "-pkeyopt",
+				     "ec_paramgen_curve:P-256", "-nodes",
+				     "-keyout", file, "-out", "-", "-days",
+				     "2", "-subj", "/CN=scorpio test",
+				     "-addext", "subjectAltName=IP:127.0.0.1",
+				     NULL };
+	struct scorpio_spawn x = { .struct_size = sizeof(x), .argv = argv,
+				   .on_output = on_data, .ctx = &got };
+	FILE *f;
+
+	buf_done(&got.body);
+	if (spawn_run(&x) || x.exit_status)
+		return false;
+	f = fopen(file, "a");
+	fputs(body(), f);
+	fclose(f);
+	return true;
+}
+
+START_TEST(tls)
+{
+	char dir[] = "/tmp/check_http.XXXXXX", file[64], url[100];
+	struct http_settings s = { .netrc = "", .ca_file = file };
+	struct scorpio_http x;
+	struct server t;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/cert.pem", dir);
+	if (make_certificate(file)) {
+		server_start(&t, "--tls", file);
+		snprintf(url, sizeof(url), "https://127.0.0.1:%d/hello",
+			 t.port);
+		settings(0); /* nobody vouches for it */
+		x = request(url);
+		ck_assert_int_eq(http_perform(&x), -EIO);
+		ck_has(error_text(-EIO), "certificate is not trusted");
+		ck_has(error_text(-EIO), "http.ca_file");
+		http_configure(&s);
+		ck_assert_str_eq(get(url), "hello");
+		/* never down to http, nor to a name it is not for */
+		snprintf(url, sizeof(url),
+			 "https://127.0.0.1:%d/redirect?to=http:%%2F%%2F"
+			 "127.0.0.1:%d%%2Fhello", t.port, server.port);
+		x = request(url);
+		ck_assert_int_eq(http_perform(&x), -EIO);
+		ck_has(error_text(-EIO), "redirected from https to http");
+		snprintf(url, sizeof(url), "https://localhost:%d/", t.port);
+		x = request(url);
+		ck_assert_int_eq(http_perform(&x), -EIO);
+		ck_has(error_text(-EIO), "certificate is not trusted");
+		server_stop(&t);
+	}
+	path_empty_dir(dir);
+	rmdir(dir);
+}
+END_TEST
+
 START_TEST(escape)
 {
 	char *s = http_escape("a/b c\xff~", 7);
@@ -314,7 +377,7 @@ int main(void)
 	const TTest *const tests[] = {
 		simple, headers_and_login, bodies, streamed_bodies, redirects,
 		login_stays_home, netrc, limits, compression, proxy,
-		unix_socket, escape, NULL,
+		unix_socket, tls, escape, NULL,
 	};
 
 	return run_tests("http", tests);
