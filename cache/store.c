@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define CHECK_SECONDS      60
 #define CRASH_LOOP_SECONDS 60
+#define CHECK_NS           (60 * NS_PER_S)
+#define GLANCE_NS          (50 * NS_PER_MS) /* at every open: all of a small store */
 
 static const char *const dbi_names[DBI_COUNT] = {
 	"meta", "tree", "blob", "seg", "chunk", "data", "pin",
@@ -189,7 +190,7 @@ static unsigned read_ahead_flag(struct store *s)
 	struct stat st;
 
 	return !stat(path, &st) && (uint64_t)st.st_size > ram ? MDB_NORDAHEAD
-							       : 0;
+							      : 0;
 }
 
 static int env_open(struct store *s, uint64_t map)
@@ -375,7 +376,7 @@ static int open_limited(struct store *s)
 
 /* -- what the last owner left -------------------------------------------- */
 
-/* Is there reason to walk the whole structure before LMDB maps it? */
+/* Is there reason to take time for the whole structure before LMDB maps it? */
 static bool suspicious(const struct store_state *st)
 {
 	if (st->damaged || !st->known)
@@ -390,14 +391,13 @@ static bool suspicious(const struct store_state *st)
 
 static int check(struct store *s, const struct store_state *st)
 {
-	bool full = suspicious(st);
+	int64_t budget = suspicious(st) ? CHECK_NS : GLANCE_NS;
 	cleanup_free char *why = NULL;
 	int r;
 
 	if (!file_size(s->path, "data.mdb"))
 		return 0;
-	r = store_check_file(s->path, 0, !full,
-			     now_ns() + CHECK_SECONDS * NS_PER_S);
+	r = store_check_file(s->path, 0, now_ns() + budget);
 	if (!r || r == -ETIMEDOUT)
 		return 0; /* too big to check whole: checksums guard the rest */
 	if (r == -EINVAL && !st->known)

@@ -161,7 +161,7 @@ static int read_page(struct walk *w, uint64_t page, uint8_t *buf, size_t n)
 			       : bad(w, page, "beyond the end of the file");
 	if (get_u64(buf) != page)
 		return bad(w, page, "carries another number");
-	if (++w->count % 256 == 0 && now_ns() > w->deadline)
+	if (++w->count % 64 == 0 && now_ns() > w->deadline)
 		return fail(-ETIMEDOUT, "store: the check took too long");
 	return 0;
 }
@@ -407,25 +407,21 @@ static int free_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 	return r;
 }
 
+/* The free list first: a wrong one does the most harm. */
 static int walk_all(struct walk *w)
 {
 	struct tree t = { .w = w, .db = &w->m.main, .leaf = main_leaf };
 	struct tree f = { .w = w, .db = &w->m.free, .leaf = free_leaf };
 	int r;
 
-	w->what = "main";
-	r = walk_tree(&t);
-	if (r)
-		return r;
 	w->what = "free";
-	f.found = (struct db){ 0 };
-	/* LMDB's own flag: the free list's keys are integers */
-	w->m.free.flags |= DB_INTEGER;
-	return walk_tree(&f);
+	w->m.free.flags |= DB_INTEGER; /* the rest of it is the page size */
+	r = walk_tree(&f);
+	w->what = "main";
+	return r ? r : walk_tree(&t);
 }
 
-int store_check_file(const char *path, uint64_t txnid, bool meta_only,
-		     int64_t deadline)
+int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
 {
 	cleanup_free char *file = xasprintf("%s/data.mdb", path);
 	cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -436,7 +432,7 @@ int store_check_file(const char *path, uint64_t txnid, bool meta_only,
 		return fail(-errno, "store: cannot open %s: %s", file,
 			    strerror(errno));
 	r = read_metas(&w, txnid);
-	if (r || meta_only)
+	if (r)
 		return r;
 	w.seen = calloc(w.pages / 8 + 1, 1);
 	if (!w.seen)

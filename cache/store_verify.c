@@ -94,12 +94,12 @@ static void look_chunk(struct verify *v, struct store_reader *r,
 	struct codec_chunk c;
 	bool bad = k->mv_size != SHA256_LEN;
 
-	(void)rec;
 	v->ret->chunks++;
+	if (!bad && !codec_index_parse(rec->mv_data, rec->mv_size,
+				       codec_chunk_seed(k->mv_data), &x))
+		mark_add(&v->seqs, x.seq);
 	bad = bad ||
 	      store_chunk_find(v->s, store_reader_txn(r), k->mv_data, &x, &c);
-	if (!bad)
-		mark_add(&v->seqs, x.seq);
 	bad = bad || codec_chunk_unpack(&c, plain);
 	if (!bad) {
 		hash_bytes(HASH_SHA256, plain, c.plain_len, hash);
@@ -179,7 +179,7 @@ static int verify_structure(struct store *s)
 
 	if (rc)
 		return rc;
-	rc = store_check_file(s->path, mdb_txn_id(store_reader_txn(&r)), false,
+	rc = store_check_file(s->path, mdb_txn_id(store_reader_txn(&r)),
 			      now_ns() + WALK_NS);
 	store_read_end(&r);
 	return rc == -EAGAIN ? 0 : rc; /* both roots are newer by now */

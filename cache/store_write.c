@@ -16,6 +16,7 @@
 #include "cache/store_impl.h"
 
 #include <signal.h>
+#include <sys/statvfs.h>
 
 #define BATCH_OPS       1000u
 #define ROOM_TRIES      12
@@ -289,6 +290,14 @@ static void make_room(struct store *s, int try)
 		usleep(ROOM_WAIT_MS * 1000);
 }
 
+static bool disk_full(const struct store *s, size_t wanted)
+{
+	struct statvfs v;
+
+	return !statvfs(s->path, &v) &&
+	       (uint64_t)v.f_bavail * v.f_frsize < wanted + 1 * MiB;
+}
+
 static int run_batch(struct store *s, struct batch *b)
 {
 	int rc;
@@ -305,6 +314,8 @@ static int run_batch(struct store *s, struct batch *b)
 			    "be evicted: raise cache.max_size or "
 			    "remove pins",
 			    s->path);
+	if (rc == EIO && disk_full(s, b->bytes))
+		rc = ENOSPC; /* LMDB's word for a write cut short */
 	if (rc == ENOSPC || rc == EDQUOT)
 		return fail(-rc,
 			    "store: no space left on the disk of %s: make "

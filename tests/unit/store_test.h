@@ -80,8 +80,7 @@ static inline uint8_t *content(unsigned n, size_t size)
 	uint64_t x = n * 0x9e3779b97f4a7c15ull + 12345;
 
 	for (size_t i = 0; i < size; i++) {
-		if (i % 4 == 0)
-			x = x * 6364136223846793005ull + 1442695040888963407ull;
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
 		p[i] = i % 8 < 4 ? (uint8_t)(x >> 33) : (uint8_t)(n + i / 64);
 	}
 	return p;
