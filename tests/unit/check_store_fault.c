@@ -247,7 +247,7 @@ START_TEST(every_kind_of_record)
 	/* sizes inside a blob record */
 	ck_assert_uint_ge(try_pattern(&f, file, &sound, &size, 8), 1);
 	/* payload */
-	ck_assert_uint_ge(try_pattern(&f, file, &sound, small + 800, 4), 1);
+	ck_assert_uint_ge(try_pattern(&f, file, &sound, small + 800, 8), 1);
 	buf_done(&sound);
 	remove_tree(f.dir);
 }

@@ -38,7 +38,9 @@ static inline void fixture_start(struct fixture *f)
 
 static inline void fixture_open(struct fixture *f, uint64_t max)
 {
-	snprintf(f->dir, sizeof(f->dir), "/tmp/check_store.XXXXXX");
+	/* in memory if possible: syncing is not what is tested */
+	snprintf(f->dir, sizeof(f->dir), "%s/check_store.XXXXXX",
+		 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	ck_assert_ptr_nonnull(mkdtemp(f->dir));
 	f->max = max;
 	fixture_start(f);
@@ -79,9 +81,13 @@ static inline uint8_t *content(unsigned n, size_t size)
 	uint8_t *p = xmalloc(size);
 	uint64_t x = n * 0x9e3779b97f4a7c15ull + 12345;
 
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i < size; i += 8) {
+		uint64_t word = (n + i / 64) * 0x0101010101010101ull;
+
 		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		p[i] = i % 8 < 4 ? (uint8_t)(x >> 33) : (uint8_t)(n + i / 64);
+		if (i % 16 == 0)
+			word = x ^ x >> 29;
+		memcpy(p + i, &word, MIN(8, size - i));
 	}
 	return p;
 }
