@@ -12,6 +12,8 @@
 #define SMALL_FILE (256 * KiB)      /* siblings above stay away */
 #define MISS_WINDOW (5 * NS_PER_S)
 #define AHEAD_DEADLINE_MS 60000
+#define MISSES_OF_A_WALK 6 /* a lone file brings fewer: the git backend
+			    * fetches three levels at once */
 
 static METRIC(wanted, "scorpio_fs_readahead_total", METRIC_COUNTER, NULL,
 	      "objects wanted before they were asked for");
@@ -86,17 +88,18 @@ static bool batch_add(struct batch *b, enum want_kind kind,
 	return true;
 }
 
-/* Go through a directory's entries and want what `choose` picks. */
-static void want_entries(struct mount *m, struct node *dir,
-			 enum want_kind kind,
-			 bool (*choose)(struct mount *m,
-					struct store_reader *r,
-					const struct tree_entry *e))
+/* Go through a directory's entries and want what `choose` picks: how many. */
+static size_t want_entries(struct mount *m, struct node *dir,
+			   enum want_kind kind,
+			   bool (*choose)(struct mount *m,
+					  struct store_reader *r,
+					  const struct tree_entry *e))
 {
 	struct batch *b = xcalloc(1, sizeof(*b));
 	struct store_reader r;
 	struct tree_view v;
 	struct tree_entry e;
+	size_t n;
 
 	b->m = m;
 	b->dir_path = m->needs_path ? view_path(m, dir) : NULL;
@@ -115,8 +118,10 @@ static void want_entries(struct mount *m, struct node *dir,
 	if (b->n)
 		source_want(m->source, b->wants, b->n);
 out:
+	n = b->n;
 	free(b->dir_path);
 	free(b);
+	return n;
 }
 
 static bool missing_tree(struct mount *m, struct store_reader *r,
@@ -140,7 +145,17 @@ bool ahead_directory_due(struct mount *m, struct node *dir)
 
 void ahead_directory(struct mount *m, struct node *dir)
 {
-	want_entries(m, dir, WANT_TREE, missing_tree);
+	if (want_entries(m, dir, WANT_TREE, missing_tree))
+		ahead_tree_missed(m);
+}
+
+void ahead_tree_missed(struct mount *m)
+{
+	if (m->metadata_wish == FS_METADATA_AUTO &&
+	    !(source_instance_flags(m->source) & SCORPIO_INSTANCE_LOCAL) &&
+	    __atomic_add_fetch(&m->ahead->misses, 1, __ATOMIC_RELAXED) ==
+		    MISSES_OF_A_WALK)
+		ahead_metadata(m);
 }
 
 static bool is_blob(const struct tree_entry *e)

@@ -20,6 +20,7 @@ struct ahead_state {
 	uint32_t refs;      /* atomic */
 	uint32_t under_way; /* atomic; wants */
 	uint32_t metadata;  /* atomic; enum metadata_state */
+	uint32_t misses;    /* atomic; directories that were not there */
 	char *name;         /* for the log */
 };
 struct ahead_state *ahead_state_new(const char *name);
@@ -35,7 +36,12 @@ void ahead_siblings(struct mount *m, struct node *file);
 /* The size of one entry is needed: bring the sizes of the whole directory in
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);
-/* Bring the metadata of the whole revision in the background. */
+/* Bring the metadata of the whole revision in the background: one request
+ * for all trees and, where the source tells, all sizes. */
 void ahead_metadata(struct mount *m);
+/* A directory had to be fetched. With metadata "auto" the sixth starts
+ * ahead_metadata: who opens one file deep in a tree gets that path alone, who
+ * walks gets everything at once. */
+void ahead_tree_missed(struct mount *m);
 
 #endif

@@ -288,7 +288,6 @@ static void take_down(struct mount *m)
 
 static int bring_up(struct mount *m, const struct fs_mount_request *r)
 {
-	bool local;
 	int rc = find_root(m, r);
 
 	if (rc)
@@ -311,9 +310,7 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 		return rc;
 	}
 	mountpoint_read_ahead(m->dir);
-	local = source_instance_flags(m->source) & SCORPIO_INSTANCE_LOCAL;
-	if (m->metadata_wish == FS_METADATA_FULL ||
-	    (m->metadata_wish == FS_METADATA_AUTO && !local))
+	if (m->metadata_wish == FS_METADATA_FULL)
 		ahead_metadata(m);
 	return 0;
 }

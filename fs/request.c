@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "fs/ahead.h"
 #include "fs/view.h"
 
 #define MAX_TRIES 64      /* objects one request may wait for */
@@ -288,6 +289,8 @@ static void park(const struct request *arrived)
 	r->name = arrived->name ? xstrdup(arrived->name) : NULL;
 	r->path = NULL;
 	metric_add(&missed, 1);
+	if (r->need_kind == WANT_TREE)
+		ahead_tree_missed(r->mount);
 	list_add(r);
 	want_missing(r);
 }
