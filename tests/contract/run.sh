@@ -54,7 +54,7 @@ contract 'mem+many?files=50&remote=1&delay_ms=5'
 contract "dir+$SCRATCH/dir"
 contract "$SCRATCH/dir"
 contract "$SCORPIO_BUILD/plugins/hello.so" hello+world
-if "$check" --list >/dev/null && command -v git >/dev/null; then
+if command -v git >/dev/null; then
     make_repo "$SCRATCH/repo"
     git clone -q --bare "$SCRATCH/repo" "$SCRATCH/bare.git"
     contract "$SCRATCH/repo"
