@@ -26,6 +26,7 @@ struct gitpack {
 	int fd;            /* of the indexer's file, or -1 */
 	uint64_t reserved; /* bytes of it that have blocks */
 	uint64_t written;
+	bool is_repository; /* HEAD and refs are there */
 	git_odb *odb;
 	git_oid *ids;
 	size_t n, cap;
@@ -79,25 +80,24 @@ void gitpack_free(struct gitpack *p)
 	free(p);
 }
 
-static int write_head(const char *dir)
+static void write_head(const char *dir)
 {
 	static const char text[] = "ref: refs/heads/none\n";
 	auto_free char *path = NULL;
-	int fd, ok;
+	FILE *f;
 
 	if (asprintf(&path, "%s/HEAD", dir) < 0)
-		return -1;
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -1;
-	ok = write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1;
-	return close(fd) == 0 && ok ? 0 : -1;
+		return;
+	f = fopen(path, "we");
+	if (f) {
+		fputs(text, f);
+		fclose(f);
+	}
 }
 
 static int make_dirs(struct gitpack *p)
 {
 	const char *scratch = p->source->host->scratch(p->source->host);
-	auto_free char *refs = NULL;
 
 	if (!scratch)
 		return -1;
@@ -111,13 +111,10 @@ static int make_dirs(struct gitpack *p)
 		return -1;
 	}
 	if (asprintf(&p->objects, "%s/objects", p->dir) < 0 ||
-	    asprintf(&p->packs, "%s/objects/pack", p->dir) < 0 ||
-	    asprintf(&refs, "%s/refs", p->dir) < 0)
+	    asprintf(&p->packs, "%s/objects/pack", p->dir) < 0)
 		return -1;
-	if (mkdir(p->objects, 0700) < 0 || mkdir(p->packs, 0700) < 0 ||
-	    mkdir(refs, 0700) < 0)
-		return -1;
-	return write_head(p->dir);
+	return mkdir(p->objects, 0700) < 0 || mkdir(p->packs, 0700) < 0 ? -1 :
+									  0;
 }
 
 int gitpack_new(struct gitsource *s, struct gitpack **ret)
@@ -141,14 +138,18 @@ int gitpack_new(struct gitsource *s, struct gitpack **ret)
 	return 0;
 }
 
-const char *gitpack_gitdir(const struct gitpack *p)
+/* Rarely needed, so what git wants to see there is made only now; if it cannot
+ * be, git will say so. */
+const char *gitpack_gitdir(struct gitpack *p)
 {
-	return p->dir;
-}
+	auto_free char *refs = NULL;
 
-const char *gitpack_objects(const struct gitpack *p)
-{
-	return p->objects;
+	if (!p->is_repository && asprintf(&refs, "%s/refs", p->dir) >= 0) {
+		p->is_repository = true;
+		mkdir(refs, 0700);
+		write_head(p->dir);
+	}
+	return p->dir;
 }
 
 /* The only file in the directory is the indexer's. */
@@ -321,8 +322,8 @@ static int pour_one(struct gitpack *p, struct gitpour *pour,
 
 	rc = git_odb_read_header(&size, &type, p->odb, oid);
 	if (rc == 0 && type == GIT_OBJECT_BLOB && size > GIT_WHOLE_MAX)
-		return gitlocal_stream(p->source, pour->sink, p->dir, oid,
-				       size);
+		return gitlocal_stream(p->source, pour->sink,
+				       gitpack_gitdir(p), oid, size);
 	if (rc == 0)
 		rc = git_odb_read(&o, p->odb, oid);
 	if (rc < 0)

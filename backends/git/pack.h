@@ -16,8 +16,8 @@ struct gitpack;
 /* -ENOSPC, -EIO... with a text. */
 int gitpack_new(struct gitsource *s, struct gitpack **ret);
 void gitpack_free(struct gitpack *p); /* removes the directory; NULL is fine */
-const char *gitpack_gitdir(const struct gitpack *p);
-const char *gitpack_objects(const struct gitpack *p); /* object directory */
+/* For the git program, as --git-dir. */
+const char *gitpack_gitdir(struct gitpack *p);
 
 /* The pack's bytes as they come. -ENOSPC before the disk is full; -EBADMSG
  * for what is no pack. */

@@ -353,6 +353,42 @@ START_TEST(objects_that_are_missing_or_damaged)
 }
 END_TEST
 
+/* A tree written byte by byte: entries "mode name", all with one blob. */
+static int list_raw(const char *tag, const char *entries, struct collect *c)
+{
+	free(shell(k.dir, "cd r; b=$(git rev-parse main:a.txt | sed "
+		   "'s/../\\\\x&/g'); for e in %s; do "
+		   "printf \"$(echo $e | tr _ ' ')\\\\0$b\"; done | "
+		   "git hash-object -t tree -w --literally --stdin | "
+		   "xargs git tag %s", entries, tag));
+	ck_assert_int_eq(resolve(tag), 0);
+	return bench_list(&k, &rev.root, c);
+}
+
+START_TEST(hostile_trees)
+{
+	static const char *const bad[] = { "100644_..", "100644_.", "100644_a/b",
+					   "777_a", "100644_ok 100644_.." };
+	struct collect c;
+
+	open_at("%s/%s", "r");
+	collect_init(&c);
+	ck_assert_int_eq(list_raw("hidden", "100664_a 100644_.GIT 40000_.git"
+				  " 100755_b", &c), 0);
+	ck_assert_uint_eq(c.objects[0].n_entries, 2);
+	entry(&c.objects[0], "a", SCORPIO_FILE, 0644);
+	entry(&c.objects[0], "b", SCORPIO_FILE, 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		cleanup_free char *tag = xasprintf("bad%zu", i);
+
+		ck_assert_int_eq(list_raw(tag, bad[i], &c), 0);
+		ck_assert_int_eq(c.objects[c.n - 1].failed, -EBADMSG);
+		ck_assert(!c.objects[c.n - 1].tree);
+	}
+	collect_done(&c);
+}
+END_TEST
+
 START_TEST(a_directory_of_100000)
 {
 	struct collect c;
@@ -438,8 +474,8 @@ int main(void)
 		names_of_revisions, ids_full_and_short, subdirectories,
 		revisions_that_are_none, ambiguous_short_id, trees_and_files,
 		packs_that_come_and_go, sizes_and_attributes,
-		objects_that_are_missing_or_damaged, a_directory_of_100000,
-		large_file_is_streamed, the_sink_may_stop,
+		objects_that_are_missing_or_damaged, hostile_trees,
+		a_directory_of_100000, large_file_is_streamed, the_sink_may_stop,
 		addresses_that_do_not_work,
 	};
 	Suite *s = suite_create("git_local");
