@@ -44,18 +44,22 @@ line"
     git -C "$d" tag -a -m annotated v2
 }
 
-# flat_repo DIR N - one directory of N small files (bare; by fast-import)
+# flat_repo DIR N - one directory of N small files (bare)
 flat_repo() {
+    local tree when="1700000000 +0000"
     git init -q --bare -b main "$1"
     awk -v n="$2" 'BEGIN {
-        print "commit refs/heads/main\ncommitter T <t@example.org> 1700000000 +0000"
-        print "data 1\nx"
-        for (i = 0; i < n; i++) {
-            text = "file " i "\n"
-            printf "M 100644 inline dir/f%06d\ndata %d\n%s\n", i,
-                length(text), text
+        for (i = 1; i <= n; i++) {
+            text = "file " (i - 1) "\n"
+            printf "blob\nmark :%d\ndata %d\n%s", i, length(text), text
         }
-    }' | git -C "$1" fast-import --quiet
+    }' | git -C "$1" fast-import --quiet --export-marks="$SCRATCH/.marks"
+    tree=$(sort -t: -k2n "$SCRATCH/.marks" |
+        awk '{ printf "100644 blob %s\tf%06d\n", $2, substr($1, 2) - 1 }' |
+        git -C "$1" mktree)
+    tree=$(printf '040000 tree %s\tdir\n' "$tree" | git -C "$1" mktree)
+    GIT_AUTHOR_DATE=$when GIT_COMMITTER_DATE=$when git -C "$1" update-ref \
+        refs/heads/main "$(git -C "$1" commit-tree -m flat "$tree")"
 }
 
 # publish DIR NAME - a bare, packed copy below $SCRATCH/www for a git server
