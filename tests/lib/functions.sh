@@ -38,6 +38,7 @@ skip() { # REASON
 
 fail() { # TEXT
     printf 'FAILED: %s\n' "$*" >&2
+    FAILURE=$*
     local i
     for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
         printf '    at %s:%s (%s)\n' "${BASH_SOURCE[i]}" \
@@ -141,8 +142,9 @@ finish() {
         for m in "$SCRATCH"/*.log; do
             [ -s "$m" ] || continue
             echo "--- $(basename "$m") (end)"
-            tail -n 25 "$m"
+            tail -n 12 "$m" | cut -c1-400
         done
+        [ "${FAILURE:-}" ] && echo "FAILED: $FAILURE"
     fi
     for ((i = ${#AT_EXIT[@]} - 1; i >= 0; i--)); do
         eval "${AT_EXIT[i]}"
@@ -189,6 +191,11 @@ now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 within() {
     local limit=$1 code=0
     shift
+    if [ "$1" = scorpio_cli ]; then # timeout runs programs only
+        shift
+        set -- "$SCORPIO" -c "$DAEMON_CONFIG" \
+            --http-addr "127.0.0.1:$DAEMON_PORT" "$@"
+    fi
     timeout -k 5 $((limit * SLOW)) "$@" || code=$?
     case $code in
     124 | 137) fail "no end after $limit s: $*" ;;
@@ -248,7 +255,7 @@ assert_same_tree() {
 # every entry below DIR has this mtime
 assert_mtimes() { # DIR EPOCH
     local other
-    other=$(find "$1" -mindepth 1 -printf '%T@ %p\n' |
+    other=$(find "$1" -mindepth 1 -printf '%T@ %p\0' | tr '\n\0' '?\n' |
         awk -v t="$2" '$1 + 0 != t + 0' | head -n3)
     [ -z "$other" ] || fail "mtimes other than $2: $other"
 }
@@ -310,8 +317,7 @@ mount_source() {
     local source=$1 dir=$2
     shift 2
     mkdir -p "$dir"
-    within 60 "$SCORPIO" -c "$DAEMON_CONFIG" \
-        --http-addr "127.0.0.1:$DAEMON_PORT" mount "$source" "$dir" "$@" ||
+    within 60 scorpio_cli mount "$source" "$dir" "$@" ||
         fail "mount $source failed"
     is_mounted "$dir" || fail "$dir is not mounted after scorpio mount"
 }
