@@ -11,6 +11,7 @@
 #include <mntent.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define READ_AHEAD_KIB "1024"
 
@@ -80,7 +81,20 @@ static int check_empty(const char *dir)
 		     : fail(-ENOTEMPTY, "mountpoint %s is not empty", dir);
 }
 
-/* A daemon that died left its mount: every access says ENOTCONN. */
+/* A daemon that died left its mount. The kernel may still answer lstat and
+ * even reads from what it remembers; statfs always asks the daemon. */
+static bool is_dead(const char *dir)
+{
+	struct statvfs vfs;
+	struct mounted m;
+	struct stat st;
+
+	if (lstat(dir, &st))
+		return errno == ENOTCONN || errno == EIO;
+	return lookup(dir, &m) && !strcmp(m.type, "fuse.scorpio") &&
+	       statvfs(dir, &vfs) && errno == ENOTCONN;
+}
+
 static int clear_dead(const char *dir)
 {
 	struct mounted m;
@@ -101,7 +115,7 @@ int mountpoint_prepare(const char *dir, bool *ret_made)
 	*ret_made = false;
 	if (dir[0] != '/')
 		return fail(-EINVAL, "mountpoint %s is not absolute", dir);
-	if (lstat(dir, &st) && (errno == ENOTCONN || errno == EIO)) {
+	if (is_dead(dir)) {
 		rc = clear_dead(dir);
 		if (rc)
 			return rc;

@@ -207,7 +207,7 @@ static const struct {
 	{ "NO_SPACE", "make room: scorpio cache gc, or raise cache.max_size",
 	  EXIT_MOUNT },
 	{ "UNSUPPORTED", NULL, EXIT_CONFIG },
-	{ "UNAVAILABLE", "try again", EXIT_INTERNAL },
+	{ "UNAVAILABLE", "wait a little, then try again", EXIT_MOUNT },
 };
 
 int cli_call_failed(struct cli *c, int err, const char *code,
