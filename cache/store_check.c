@@ -421,17 +421,11 @@ static int walk_all(struct walk *w)
 	return r ? r : walk_tree(&t);
 }
 
-int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
+int store_check_fd(int fd, uint64_t txnid, int64_t deadline)
 {
-	cleanup_free char *file = xasprintf("%s/data.mdb", path);
-	cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC);
 	struct walk w = { .fd = fd, .deadline = deadline };
-	int r;
+	int r = read_metas(&w, txnid);
 
-	if (fd < 0)
-		return fail(-errno, "store: cannot open %s: %s", file,
-			    strerror(errno));
-	r = read_metas(&w, txnid);
 	if (r)
 		return r;
 	w.seen = calloc(w.pages / 8 + 1, 1);
@@ -440,4 +434,15 @@ int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
 	r = walk_all(&w);
 	free(w.seen);
 	return r;
+}
+
+int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
+{
+	cleanup_free char *file = xasprintf("%s/data.mdb", path);
+	cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(-errno, "store: cannot open %s: %s", file,
+			    strerror(errno));
+	return store_check_fd(fd, txnid, deadline);
 }

@@ -159,6 +159,7 @@ int store_state_set_aside(struct store *s, const char *why);
  * crash. 0 fine; -EUCLEAN with a text; -ETIMEDOUT as far as it got, fine;
  * -EINVAL not LMDB's; -ENOENT. About 2 us a page that is in memory. */
 int store_check_file(const char *path, uint64_t txnid, int64_t deadline);
+int store_check_fd(int fd, uint64_t txnid, int64_t deadline);
 
 /* -- store_read.c -------------------------------------------------------- */
 
