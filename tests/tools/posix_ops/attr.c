@@ -207,7 +207,7 @@ static void ino_stable(void)
 
 static void ino_unique(void)
 {
-	enum { N = 1000 };
+	enum { N = 300 };
 	static ino_t seen[N];
 	char name[16];
 

@@ -91,7 +91,7 @@ static void list_large(void)
 /* names come and go during a listing: the others are seen exactly once */
 static void list_while_changing(void)
 {
-	enum { N = 2000 };
+	enum { N = 1000 };
 	static unsigned char seen[N];
 	struct dirent *e;
 	int steps = 0;

@@ -221,12 +221,12 @@ static void rename_save(void)
 	char text[32];
 
 	put("f", "start");
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 100; i++) {
 		int fd = open_ok("f.tmp", O_WRONLY | O_CREAT | O_EXCL, 0644);
 		int n = snprintf(text, sizeof(text), "version %d", i);
 
 		write_ok(fd, text, (size_t)n);
-		if (i % 50 == 0)
+		if (i % 30 == 0)
 			OK(fsync(fd));
 		close_ok(fd);
 		OK(rename("f.tmp", "f"));
@@ -238,7 +238,7 @@ static void rename_save(void)
 /* rename chains and swaps by hand leave no ghosts */
 static void rename_cycle(void)
 {
-	char a[8], b[8], text[8];
+	char a[16], b[32], text[16];
 
 	for (int i = 0; i < 10; i++) {
 		snprintf(a, sizeof(a), "d%d", i);
