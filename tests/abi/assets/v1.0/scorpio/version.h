@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * version.h - the program's version and the plugin ABI.
+ *
+ * ABI revisions (the major changes only when an old plugin could misbehave):
+ *   1.0  first release
+ */
+#ifndef SCORPIO_VERSION_H
+#define SCORPIO_VERSION_H
+
+#define SCORPIO_VERSION "0.1.0"
+
+#define SCORPIO_ABI_MAJOR 1u
+#define SCORPIO_ABI_MINOR 0u
+#define SCORPIO_ABI ((SCORPIO_ABI_MAJOR << 16) | SCORPIO_ABI_MINOR)
+
+#endif
