@@ -18,8 +18,7 @@
 #define CALL_ANSWER_MAX (256 * MiB)
 
 struct answer {
-	const struct scorpio_http *x; /* during the exchange */
-	int status;                   /* after it */
+	struct scorpio_http x;
 	struct buf body;
 	/* streams only */
 	int (*fn)(void *ctx, const json_t *line);
@@ -71,7 +70,7 @@ static int on_data(void *ctx, const void *p, uint64_t n)
 	struct answer *a = ctx;
 
 	buf_put(&a->body, p, n);
-	return a->fn && a->x->status / 100 == 2 ? take_lines(a) : 0;
+	return a->fn && a->x.status / 100 == 2 ? take_lines(a) : 0;
 }
 
 /* The daemon's {"error","code"} as a negative errno with its text. */
@@ -94,14 +93,14 @@ static int finish(struct answer *a, json_t **ret, const char **ret_code)
 		r = told_error(a->error, 500, ret_code);
 		return r;
 	}
-	if (a->fn && a->status / 100 == 2)
+	if (a->fn && a->x.status / 100 == 2)
 		return take_lines(a);
 	r = json_parse((const char *)a->body.data, a->body.len,
 		       "the daemon's answer", &v);
 	if (r)
 		return r;
-	if (a->status / 100 != 2) {
-		r = told_error(v, a->status, ret_code);
+	if (a->x.status / 100 != 2) {
+		r = told_error(v, a->x.status, ret_code);
 		json_decref(v);
 		return r;
 	}
@@ -116,8 +115,10 @@ static int perform(struct cli *c, struct answer *a, const char *method,
 					       NULL };
 	cleanup_free char *url = xasprintf("http://localhost%s", path);
 	cleanup_buf struct buf text = BUF_INIT;
-	struct scorpio_http x = {
-		.struct_size = sizeof(x),
+	int r;
+
+	a->x = (struct scorpio_http){
+		.struct_size = sizeof(a->x),
 		.flags = SCORPIO_HTTP_NO_RETRY | SCORPIO_HTTP_NO_REDIRECT,
 		.method = method,
 		.url = url,
@@ -127,19 +128,14 @@ static int perform(struct cli *c, struct answer *a, const char *method,
 		.stall_ms = a->fn ? CALL_STALL_MS : CALL_TIMEOUT_MS,
 		.max_response = a->fn ? 0 : CALL_ANSWER_MAX,
 	};
-	int r;
-
 	if (body) {
 		json_print(body, &text);
 		json_decref(body);
-		x.headers = headers;
-		x.body = text.data;
-		x.body_len = text.len;
+		a->x.headers = headers;
+		a->x.body = text.data;
+		a->x.body_len = text.len;
 	}
-	a->x = &x;
-	r = http_unix(config_socket(c->config), &x);
-	a->x = NULL;
-	a->status = x.status;
+	r = http_unix(config_socket(c->config), &a->x);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return fail(-ENOTCONN, "no daemon answers at %s",
 			    config_socket(c->config));
@@ -206,7 +202,7 @@ static const struct {
 	  EXIT_MOUNT },
 	{ "NO_SPACE", "make room: scorpio cache gc, or raise cache.max_size",
 	  EXIT_MOUNT },
-	{ "UNSUPPORTED", NULL, EXIT_CONFIG },
+	{ "UNSUPPORTED", NULL, EXIT_MOUNT },
 	{ "UNAVAILABLE", "wait a little, then try again", EXIT_MOUNT },
 };
 

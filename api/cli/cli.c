@@ -79,7 +79,8 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
 	what = format(fmt, ap);
 	va_end(ap);
 	if (cmd) {
-		usage = xasprintf("usage: scorpio %s %s", cmd->name,
+		usage = xasprintf("usage: scorpio %s%s%s", cmd->name,
+				  cmd->args ? " " : "",
 				  cmd->args ? cmd->args : "");
 		advice = xasprintf("scorpio %s --help", cmd->name);
 	}

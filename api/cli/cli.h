@@ -29,10 +29,9 @@ struct cli {
 	const char *overrides[CLI_ARGS_MAX + 1]; /* "key=value" */
 	size_t n_overrides;
 	bool json, quiet, help, version;
-	/* the command's own, filled by its parse() */
-	void *own;
 	char **args; /* operands */
 	int n_args;
+	int stopped_at; /* where parsing failed */
 	/* set by cli_config */
 	struct config *config;
 	struct config_options config_options;

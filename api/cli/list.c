@@ -89,12 +89,13 @@ static void print_status(const json_t *v)
 	cleanup_buf struct buf text = BUF_INIT;
 	json_t *store = json_object_get(v, "store");
 	json_t *mounts = json_object_get(v, "mounts");
+	int64_t up = json_get_int(v, "uptime_s", 0);
 	char a[24], b[24];
 
 	buf_printf(&text, "scorpio %s, process %lld, running for %s",
 		   cli_text(v, "version"),
 		   (long long)json_get_int(v, "pid", 0),
-		   cli_span(json_get_int(v, "uptime_s", 0) * NS_PER_S, a));
+		   up ? cli_span(up * NS_PER_S, a) : "a moment");
 	if (!json_get_bool(v, "ready", true))
 		buf_puts(&text, ", still mounting");
 	if (json_get_bool(v, "offline", false))

@@ -167,6 +167,9 @@ static error_t first_operand(int key, char *arg UNUSED,
 		c->n_args = state->argc - state->next + 1;
 		state->next = state->argc;
 		return 0;
+	case ARGP_KEY_ERROR:
+		c->stopped_at = state->next;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -183,10 +186,12 @@ static error_t command_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		c->args[c->n_args++] = arg;
 		return 0;
+	case ARGP_KEY_ERROR:
+		c->stopped_at = state->next;
+		return 0;
 	case ARGP_KEY_END:
 	case ARGP_KEY_NO_ARGS:
 	case ARGP_KEY_SUCCESS:
-	case ARGP_KEY_ERROR:
 	case ARGP_KEY_FINI:
 	case ARGP_KEY_ARGS:
 		return ARGP_ERR_UNKNOWN;
@@ -233,12 +238,10 @@ static int bad_option(struct cli *c, int argc, char **argv, int at)
 static int parse(struct cli *c, const struct argp *a, unsigned flags, int argc,
 		 char **argv)
 {
-	int at = 0;
-
 	flags |= ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP;
-	if (!argp_parse(a, argc, argv, flags, &at, c))
+	if (!argp_parse(a, argc, argv, flags, NULL, c))
 		return 0;
-	return bad_option(c, argc, argv, at);
+	return bad_option(c, argc, argv, c->stopped_at);
 }
 
 static int run_command(struct cli *c, int argc, char **argv)

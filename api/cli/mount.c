@@ -174,6 +174,9 @@ static int mount_there(struct cli *c, const char *source, const char *dir)
 	if (r && !strcmp(code, "BUSY"))
 		return cli_errno(r, EXIT_MOUNT, "another directory, or umount "
 				 "it first", "cannot mount %s", source);
+	if (r && !strcmp(code, "NOT_FOUND"))
+		return cli_errno(r, EXIT_MOUNT, "check the address, --rev and "
+				 "--subdir", "cannot mount %s", source);
 	if (r)
 		return cli_call_failed(c, r, code, "cannot mount %s at %s",
 				       source, dir);

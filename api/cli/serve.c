@@ -89,6 +89,10 @@ static int serve(struct cli *c, int ready_fd)
 	if (!own.automatic)
 		mounts_wait_settled(daemon_mounts(d),
 				    deadline_in_ms(READY_WAIT_MS));
+	if (!own.automatic && !c->quiet)
+		printf("the daemon runs (process %d); scorpio stop ends it\n",
+		       getpid());
+	fflush(stdout);
 	detach_output(c);
 	if (write(ready_fd, &code, 1) != 1)
 		log_warn("main", "the starting process is gone");
