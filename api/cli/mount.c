@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mount.c - mount, umount. */
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "api/cli/commands.h"
@@ -236,12 +236,13 @@ static const struct argp_option umount_options[] = {
 	{ 0 },
 };
 
-/* A mount left by a daemon that was killed: every access says ENOTCONN. */
+/* A mount left by a daemon that was killed. Attributes may still be in the
+ * kernel's cache; statfs is always asked. */
 static bool is_stale(const char *dir)
 {
-	struct stat st;
+	struct statvfs st;
 
-	return stat(dir, &st) && errno == ENOTCONN;
+	return statvfs(dir, &st) && errno == ENOTCONN;
 }
 
 static int umount_stale(struct cli *c, const char *dir)

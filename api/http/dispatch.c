@@ -52,7 +52,16 @@ void *dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 
 struct framing {
 	unsigned lengths, encodings, hosts, authorizations, types;
+	bool bad_name;
 };
+
+/* A token of RFC 9110; "Content-Length " and folded names are none. */
+static bool is_token(const char *s)
+{
+	return *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789!#$%&'*+-.^_`|~")];
+}
 
 static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind UNUSED,
 				    const char *name,
@@ -60,6 +69,7 @@ static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind UNUSED,
 {
 	struct framing *f = cls;
 
+	f->bad_name = f->bad_name || !is_token(name);
 	f->lengths += !strcasecmp(name, "Content-Length");
 	f->encodings += !strcasecmp(name, "Transfer-Encoding");
 	f->hosts += !strcasecmp(name, "Host");
@@ -77,6 +87,8 @@ static const char *framing_fault(struct request *r, bool *ret_body)
 
 	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_header, &f);
 	*ret_body = te || (cl && strcmp(cl, "0"));
+	if (f.bad_name)
+		return "a header name with odd characters";
 	if (f.lengths && f.encodings)
 		return "Transfer-Encoding together with Content-Length";
 	if (f.lengths > 1)
@@ -309,6 +321,8 @@ void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
 	if (r->status)
 		account(r);
 	conn_deadline(mhd, SERVER_HEADER_S);
+	if (r->at_end)
+		r->at_end(r->at_end_ctx);
 	target_done(&r->target);
 	buf_done(&r->body);
 	json_decref(r->json);

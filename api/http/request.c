@@ -113,6 +113,13 @@ int request_text(struct request *r, json_t *obj, const char *key,
 	return 0;
 }
 
+void request_at_end(struct request *r, void (*fn)(void *ctx), void *ctx)
+{
+	assert(!r->at_end);
+	r->at_end = fn;
+	r->at_end_ctx = ctx;
+}
+
 int request_queue(struct request *r, int status, struct MHD_Response *resp)
 {
 	assert(!r->replied);

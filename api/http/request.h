@@ -55,6 +55,9 @@ int reply_errno(struct request *r, int err);
 /* The word and status for a negative errno. */
 const char *reply_code(int err, int *ret_status);
 
+/* Run this once the answer was sent (or the client is gone). Once a request. */
+void request_at_end(struct request *r, void (*fn)(void *ctx), void *ctx);
+
 /* -- answers that come line by line ----------------------------------------- */
 
 /* Runs on a thread of its own once the client reads. Its lines are sent as they

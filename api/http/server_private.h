@@ -66,6 +66,8 @@ struct request {
 	int status;
 	enum MHD_Result queued;
 	int64_t start_ns;
+	void (*at_end)(void *ctx);
+	void *at_end_ctx;
 };
 
 /* stream.c: end all streams of a stopping server (lock held). */

@@ -234,12 +234,18 @@ static int get_doctor(struct request *r)
 
 /* -- stop, reload ------------------------------------------------------------------------------ */
 
+static void stop(void *ctx)
+{
+	daemon_stop(ctx);
+}
+
 static int post_stop(struct request *r)
 {
 	struct daemon *d = request_ctx(r);
 	json_t *mounts = v1_mounts(d);
 
-	daemon_stop(d);
+	/* not before the client has its answer */
+	request_at_end(r, stop, d);
 	return reply_json(r, 202, json_pack("{s:b,s:i,s:o}", "stopping", 1,
 					    "pid", (int)getpid(), "mounts",
 					    mounts));

@@ -55,7 +55,8 @@ remember
 wait_until 10 is_back
 
 # -- kill -9: the next daemon clears the stale mount away
-unreadable() { ! cat made/here/file; }
+# what the kernel has cached can still be read
+unreadable() { ! stat -f made/here; }
 kill -9 "$(pid_of)"
 wait_until 10 unreadable
 scorpio_cli -q serve --background
