@@ -261,8 +261,8 @@ static int umount_stale(struct cli *c, const char *dir)
 				 "umount -l DIR as root",
 				 "cannot remove the stale mount at %s", dir);
 	if (!c->quiet)
-		fprintf(stderr, "no daemon runs; removed the stale mount at "
-			"%s\n", dir);
+		fprintf(stderr, "removed what a daemon that died left at %s\n",
+			dir);
 	return 0;
 }
 
@@ -285,6 +285,8 @@ static int umount_one(struct cli *c, const char *arg)
 
 	if (r == -ENOTCONN && is_stale(target))
 		return umount_stale(c, target);
+	if (!r && is_stale(target)) /* one that could not come back */
+		umount_stale(c, target);
 	if (r)
 		return cli_call_failed(c, r, code, "cannot unmount %s", arg);
 	if (c->json)
