@@ -13,15 +13,15 @@ case $SCORPIO_BUILD in
 esac
 [ "$variant" = release ] || skip "shown with the release build"
 dest=$SCRATCH/dest
-make -s -C "$SCORPIO_SRC" install DESTDIR="$dest" PREFIX=/usr >"$SCRATCH/make.log" 2>&1 ||
+make -s -C "$SCORPIO_SRC" install DESTDIR="$dest" >"$SCRATCH/make.log" 2>&1 ||
     fail "make install: $(tail -n5 "$SCRATCH/make.log")"
 for f in bin/scorpio bin/scorpio-check-backend include/scorpio/plugin.h \
     lib/pkgconfig/scorpio.pc share/scorpio/scorpio.toml.template \
     lib/scorpio/plugins/hello.so; do
-    [ -e "$dest/usr/$f" ] || fail "not installed: $f"
+    [ -e "$dest/usr/local/$f" ] || fail "not installed: $f"
 done
 
-export PKG_CONFIG_PATH=$dest/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
+export PKG_CONFIG_PATH=$dest/usr/local/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
 [ "$(pkg-config --libs scorpio | tr -d ' ')" = "" ] || fail "plugins link to something"
 [ "$(pkg-config --variable=abi scorpio)" = 1 ] || fail "no abi in scorpio.pc"
 mkdir "$SCRATCH/plugin"
@@ -34,10 +34,10 @@ nm -D --undefined-only "$SCRATCH/plugin/greet.so" | grep -qi scorpio &&
     fail "the plugin needs symbols of the daemon"
 assert_eq "$(nm -D --defined-only "$SCRATCH/plugin/greet.so" | awk '{ print $NF }' |
     grep -v '^_' | tr '\n' ' ')" "scorpio_plugin_entry " "exported symbols"
-"$dest/usr/bin/scorpio-check-backend" "$SCRATCH/plugin/greet.so" greet+world \
+"$dest/usr/local/bin/scorpio-check-backend" "$SCRATCH/plugin/greet.so" greet+world \
     >"$SCRATCH/contract.out" 2>&1 ||
     fail "the contract: $(tail -n 20 "$SCRATCH/contract.out")"
-"$dest/usr/bin/scorpio" version | grep -q '[0-9]' || fail "no version"
-make -s -C "$SCORPIO_SRC" uninstall DESTDIR="$dest" PREFIX=/usr
+"$dest/usr/local/bin/scorpio" version | grep -q '[0-9]' || fail "no version"
+make -s -C "$SCORPIO_SRC" uninstall DESTDIR="$dest"
 [ -z "$(find "$dest" -type f)" ] ||
     fail "left after uninstall: $(find "$dest" -type f)"
