@@ -205,7 +205,7 @@ static bool chunk_known(struct blob_writer *w, const uint8_t *hash,
 		return false;
 	rc = store_chunk_find(w->s, store_reader_txn(&r), hash, &x, &c);
 	if (!rc)
-		store_touch(w->s, hash, &x);
+		store_touch(w->s, hash, NULL);
 	store_read_end(&r);
 	*ret_damaged = rc == -EBADMSG;
 	return !rc;

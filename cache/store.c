@@ -452,7 +452,6 @@ int store_open(const struct store_options *o, struct store **ret)
 	pthread_mutex_init(&s->q_lock, NULL);
 	pthread_mutex_init(&s->sync_lock, NULL);
 	pthread_mutex_init(&s->space_lock, NULL);
-	pthread_mutex_init(&s->pin_lock, NULL);
 	cond_init(&s->q_work);
 	cond_init(&s->q_room);
 	cond_init(&s->sync_work);
@@ -461,6 +460,8 @@ int store_open(const struct store_options *o, struct store **ret)
 		store_close(s);
 		return r;
 	}
+	if (!s->read_only)
+		store_metrics_start(s);
 	*ret = s;
 	return 0;
 }
@@ -481,6 +482,8 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	opened = s->env && s->threads;
+	if (opened)
+		store_metrics_stop(s);
 	store_writer_stop(s);
 	store_readers_close(s);
 	if (opened && !mdb_env_sync(s->env, 1))
@@ -492,7 +495,6 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->q_lock);
 	pthread_mutex_destroy(&s->sync_lock);
 	pthread_mutex_destroy(&s->space_lock);
-	pthread_mutex_destroy(&s->pin_lock);
 	pthread_cond_destroy(&s->q_work);
 	pthread_cond_destroy(&s->q_room);
 	pthread_cond_destroy(&s->sync_work);

@@ -15,6 +15,7 @@
  *	evict.c        making room
  *	store_pin.c    pins, and what they hold
  *	store_verify.c reading everything
+ *	store_metrics.c what /metrics says about it
  *
  * Locks: readers (global), then store.space_lock, then store.q_lock; none is
  * held while LMDB commits.
@@ -116,11 +117,9 @@ struct store {
 	pthread_mutex_t space_lock;
 	struct buf spaces; /* lock: space_lock; char *[number - 1] */
 
-	pthread_mutex_t pin_lock;
-	uint64_t pin_generation;    /* atomic: pins changed */
-	uint64_t pinned_chunks;     /* lock: pin_lock */
-	int64_t pinned_at;          /* lock: pin_lock */
-	uint64_t pinned_generation; /* lock: pin_lock */
+	uint64_t pinned_chunks; /* atomic; counted now and then */
+
+	int64_t stuck_until; /* writer thread: pins left too little room */
 };
 
 /* Text and errno for an LMDB result. */
@@ -179,7 +178,8 @@ struct seg_cache {
 int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 		     const struct blob_info *b, uint32_t i,
 		     struct seg_cache *seg, const uint8_t **ret);
-/* Remember that the chunk was used; ~5 ns if it is known to be fresh. */
+/* Remember that the chunk was used; ~5 ns if it is known to be fresh. NULL:
+ * whatever is known. */
 void store_touch(struct store *s, const uint8_t *hash,
 		 const struct codec_index *x);
 /* Damage was met: have the writer look and drop. Never blocks. */
@@ -238,6 +238,8 @@ int store_queue(struct store *s, struct store_op *op /* takes */, bool nowait);
 /* Queue, wait for the commit, give its result. */
 int store_queue_wait(struct store *s, struct store_op *op /* takes */,
 		     int64_t deadline);
+/* For waits without a deadline of their own: the caller's, at most 2 min. */
+int64_t store_wait_deadline(void);
 int store_writer_start(struct store *s);
 void store_writer_stop(struct store *s); /* commits what is queued */
 
@@ -261,7 +263,7 @@ int store_use_flush(struct store *s);
 
 /* -- evict.c (writer thread) --------------------------------------------- */
 
-/* Bring the bytes in use down to target. -ENOSPC if pins or damage forbid. */
+/* Bring the bytes in use down to target, or as far as pins allow. */
 int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed);
 uint64_t evict_high(const struct store *s); /* start above this */
 uint64_t evict_low(const struct store *s);  /* and go down to this */
@@ -279,6 +281,11 @@ bool mark_has(const struct mark_set *m, uint64_t fingerprint);
 uint64_t mark_key(enum store_dbi dbi, const void *key, size_t len);
 int store_pins_mark(struct store *s, struct mark_set *ret,
 		    uint64_t *ret_chunks);
-uint64_t store_pinned_chunks(struct store *s); /* at most a minute old */
+void store_pins_count(struct store *s); /* for store_stat */
+
+/* -- store_metrics.c ------------------------------------------------------ */
+
+void store_metrics_start(struct store *s);
+void store_metrics_stop(struct store *s);
 
 #endif

@@ -5,8 +5,7 @@
  */
 #include "cache/store_impl.h"
 
-#define STAT_NS (60 * NS_PER_S) /* how old a count for store_stat may be */
-#define RENEW   4096u           /* objects looked at in one transaction */
+#define RENEW 4096u /* objects looked at in one transaction */
 
 /* -- a set of fingerprints ----------------------------------------------- */
 
@@ -96,8 +95,10 @@ int store_pin(struct store *s, const char *name, const struct store_key *k,
 	op->dbi = DBI_PIN;
 	codec_value_pack(&op->data, codec_seed(name, strlen(name)), value,
 			 1u + k->len);
-	__atomic_add_fetch(&s->pin_generation, 1, __ATOMIC_RELAXED);
-	return store_queue_wait(s, op, DEADLINE_NONE);
+	r = store_queue_wait(s, op, store_wait_deadline());
+	if (!r)
+		store_pins_count(s);
+	return r;
 }
 
 int store_unpin(struct store *s, const char *name)
@@ -109,10 +110,11 @@ int store_unpin(struct store *s, const char *name)
 		return r;
 	op = store_op_new(OP_DEL, name, strlen(name));
 	op->dbi = DBI_PIN;
-	r = store_queue_wait(s, op, DEADLINE_NONE);
-	__atomic_add_fetch(&s->pin_generation, 1, __ATOMIC_RELAXED);
+	r = store_queue_wait(s, op, store_wait_deadline());
 	if (r == -ENOENT)
 		return fail(-ENOENT, "store: there is no pin '%s'", name);
+	if (!r)
+		store_pins_count(s);
 	return r;
 }
 
@@ -295,27 +297,12 @@ int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 	return r;
 }
 
-uint64_t store_pinned_chunks(struct store *s)
+void store_pins_count(struct store *s)
 {
-	uint64_t now = __atomic_load_n(&s->pin_generation, __ATOMIC_RELAXED);
 	struct mark_set set = { 0 };
 	uint64_t n = 0;
-	bool fresh;
 
-	pthread_mutex_lock(&s->pin_lock);
-	fresh = s->pinned_at && s->pinned_generation == now &&
-		now_ns() - s->pinned_at < STAT_NS;
-	n = s->pinned_chunks;
-	pthread_mutex_unlock(&s->pin_lock);
-	if (fresh || store_pins_mark(s, &set, &n)) {
-		mark_done(&set);
-		return n;
-	}
+	if (!store_pins_mark(s, &set, &n))
+		__atomic_store_n(&s->pinned_chunks, n, __ATOMIC_RELAXED);
 	mark_done(&set);
-	pthread_mutex_lock(&s->pin_lock);
-	s->pinned_chunks = n;
-	s->pinned_generation = now;
-	s->pinned_at = now_ns();
-	pthread_mutex_unlock(&s->pin_lock);
-	return n;
 }

@@ -2,6 +2,8 @@
 /* What is queued in one go: trees, sizes, drops, waiting, making room. */
 #include "cache/store_impl.h"
 
+#define GC_WAIT_MS 3600000 /* terabytes take their time */
+
 int store_put_tree(struct store *s, const struct store_key *k,
 		   struct buf *record, store_done_fn done, void *ctx)
 {
@@ -64,7 +66,7 @@ int store_gc(struct store *s, uint64_t target, bool dry_run,
 	op = store_op_new(OP_GC, NULL, 0);
 	op->size = target;
 	op->ret = ret_freed;
-	return store_queue_wait(s, op, DEADLINE_NONE);
+	return store_queue_wait(s, op, deadline_in_ms(GC_WAIT_MS));
 }
 
 void store_drop(struct store *s, enum drop_kind kind, const void *key,

@@ -338,7 +338,7 @@ void store_touch(struct store *s, const uint8_t *hash,
 	struct store_use *slot;
 
 	/* among the newest eighth, and said so within six hours: fresh */
-	if ((x->stamp >= clock || clock - x->stamp <= chunks / 8) &&
+	if (x && (x->stamp >= clock || clock - x->stamp <= chunks / 8) &&
 	    store_minute() - x->minute < 360)
 		return;
 	if (s->read_only || !print)

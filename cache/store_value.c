@@ -37,7 +37,7 @@ static int put_meta(struct store *s, const uint8_t *k, size_t len,
 	op->dbi = DBI_META;
 	if (n)
 		codec_value_pack(&op->data, codec_seed(k, len), p, n);
-	return store_queue_wait(s, op, DEADLINE_NONE);
+	return store_queue_wait(s, op, store_wait_deadline());
 }
 
 int store_put_value(struct store *s, const char *name, const void *p, size_t n)
@@ -89,7 +89,7 @@ static int make_space(struct store *s, const uint8_t *k, size_t len,
 	int r;
 
 	op->ret = &number;
-	r = store_queue_wait(s, op, DEADLINE_NONE);
+	r = store_queue_wait(s, op, store_wait_deadline());
 	if (!r)
 		*ret = (uint16_t)number;
 	return r;

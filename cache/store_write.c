@@ -27,6 +27,7 @@
 #define USE_FLUSH_NS    (30 * NS_PER_S)
 #define SYNC_NS         (5 * NS_PER_S)
 #define SYNC_BYTES      (256 * MiB)
+#define STUCK_NS        (10 * NS_PER_S) /* pins hold more than the low mark */
 #define READER_CHECK_NS (60 * NS_PER_S)
 
 /* -- operations ---------------------------------------------------------- */
@@ -81,9 +82,14 @@ static int refused(struct store *s) /* lock: q_lock */
 	return 0;
 }
 
+int64_t store_wait_deadline(void)
+{
+	return MIN(call_deadline(), deadline_in_ms(QUEUE_WAIT_MS));
+}
+
 static int wait_room(struct store *s, bool nowait) /* lock: q_lock */
 {
-	int64_t end = MIN(call_deadline(), deadline_in_ms(QUEUE_WAIT_MS));
+	int64_t end = store_wait_deadline();
 	int r = refused(s);
 
 	while (!r && s->q_bytes > s->q_bound) {
@@ -259,11 +265,15 @@ static int used_now(struct store *s, uint64_t *ret)
 /* Before a batch: go down to 80 % once 90 % would be passed. */
 static void keep_below(struct store *s, size_t coming)
 {
-	uint64_t used, freed;
+	uint64_t used, freed = 0;
 
 	if (used_now(s, &used) || used + coming <= evict_high(s))
 		return;
+	if (now_ns() < s->stuck_until)
+		return; /* not again for each batch; a full map still does */
 	evict_to(s, evict_low(s) - MIN(evict_low(s) / 2, coming), &freed);
+	if (used - freed + coming > evict_high(s))
+		s->stuck_until = now_ns() + STUCK_NS;
 }
 
 static void empty_commit(struct store *s)
@@ -449,7 +459,7 @@ static void *writer_main(void *arg)
 static void *syncer_main(void *arg)
 {
 	struct store *s = arg;
-	int64_t checked = now_ns();
+	int64_t checked = 0; /* at once: the pins are not counted yet */
 	bool stop = false;
 
 	while (!stop) {
@@ -467,9 +477,10 @@ static void *syncer_main(void *arg)
 		pthread_mutex_unlock(&s->sync_lock);
 		if (bytes && !stop)
 			mdb_env_sync(s->env, 1); /* a failure shows in writes */
-		if (now_ns() - checked < READER_CHECK_NS)
+		if (stop || (checked && now_ns() - checked < READER_CHECK_NS))
 			continue;
 		mdb_reader_check(s->env, &dead);
+		store_pins_count(s);
 		checked = now_ns();
 	}
 	return NULL;

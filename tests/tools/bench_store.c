@@ -115,11 +115,23 @@ static void *job_main(void *arg)
 	return NULL;
 }
 
-/* seconds */
-static double parallel(unsigned threads, void (*run)(struct job *j))
+struct spent { /* seconds */
+	double wall, cpu;
+};
+
+static double cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static struct spent parallel(unsigned threads, void (*run)(struct job *j))
 {
 	struct job j[8];
 	int64_t start = now_ns();
+	double cpu = cpu_now();
 
 	for (unsigned i = 0; i < threads; i++) {
 		j[i] = (struct job){ .number = i, .of = threads, .run = run };
@@ -127,7 +139,9 @@ static double parallel(unsigned threads, void (*run)(struct job *j))
 	}
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(j[i].thread, NULL);
-	return (double)(now_ns() - start) / 1e9;
+	check(store_flush(store, DEADLINE_NONE), "flush");
+	return (struct spent){ (double)(now_ns() - start) / 1e9,
+			       cpu_now() - cpu };
 }
 
 static void put_texts(struct job *j)
@@ -226,10 +240,26 @@ static void find_names(struct job *j)
 
 static void figures(unsigned threads)
 {
-	printf("%u thread%s: tree+find %.2f us, read 8 KiB %.1f us\n", threads,
-	       threads > 1 ? "s" : "",
-	       parallel(threads, find_names) * 1e6 / ROUNDS,
-	       parallel(threads, read_small) * 1e6 / (ROUNDS / 8));
+	struct spent find = parallel(threads, find_names);
+	struct spent get = parallel(threads, read_small);
+	double finds = ROUNDS, reads = ROUNDS / 8;
+
+	printf("%u thread%s: tree+find %.2f us (%.2f us cpu), "
+	       "read 8 KiB %.1f us (%.1f us cpu)\n",
+	       threads, threads > 1 ? "s" : "", find.wall * 1e6 / finds,
+	       find.cpu * 1e6 / finds / threads, get.wall * 1e6 / reads,
+	       get.cpu * 1e6 / reads / threads);
+}
+
+static void fill(unsigned threads)
+{
+	double mb = (double)text_bytes / 1e6;
+	struct spent s = parallel(threads, put_texts);
+
+	printf("put, %u thread%s: %.0f MB/s (%.0f MB per cpu second; %zu "
+	       "files, %.0f MB)\n",
+	       threads, threads > 1 ? "s" : "", mb / s.wall, mb / s.cpu, ntexts,
+	       mb);
 }
 
 int main(int argc, char **argv)
@@ -253,19 +283,10 @@ int main(int argc, char **argv)
 	check(store_flush(store, DEADLINE_NONE), "flush");
 	figures(1);
 	figures(2);
-	for (unsigned t = 1; t <= 2; t++) {
-		double s;
-
-		if (t == 2) { /* change the text, or all of it is known */
-			for (size_t i = 0; i < ntexts; i++)
-				texts[i].p[0] ^= 1;
-		}
-		s = parallel(t, put_texts);
-		check(store_flush(store, DEADLINE_NONE), "flush");
-		printf("put, %u thread%s: %.0f MB/s (%zu files, %.0f MB)\n", t,
-		       t > 1 ? "s" : "", (double)text_bytes / s / 1e6, ntexts,
-		       (double)text_bytes / 1e6);
-	}
+	fill(1);
+	for (size_t i = 0; i < ntexts; i++) /* or all of it would be known */
+		texts[i].p[0] ^= 1;
+	fill(2);
 	check(store_stat(store, &st), "stat");
 	printf("stored %.1f of %.1f MB plain; file %.1f, used %.1f MB\n",
 	       (double)st.chunk_stored_bytes / 1e6,

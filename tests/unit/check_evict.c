@@ -231,7 +231,6 @@ START_TEST(pins_hold)
 	struct pinned p;
 	struct fixture f;
 	uint64_t freed;
-	int r;
 
 	fixture_open(&f, 8 * MiB);
 	p = put_pinned(&f);
@@ -245,13 +244,12 @@ START_TEST(pins_hold)
 	ck_assert_uint_eq(pinned_there(&f, &p), p.files + 2);
 	ok(store_stat(f.s, &st));
 	ck_assert_uint_eq(st.pinned_chunks, p.files - 1 + 11);
-	r = store_gc(f.s, 4096, false, &freed);
-	ck_assert_int_eq(r, -ENOSPC);
+	ok(store_gc(f.s, 4096, false, &freed)); /* as far as it can */
 	ck_assert_uint_eq(pinned_there(&f, &p), p.files + 2);
 	ck_assert_int_eq(look(&f, 299, 100000, SCORPIO_ID_SHA256), 0);
 	ok(store_unpin(f.s, "release"));
 	ck_assert_int_eq(store_unpin(f.s, "release"), -ENOENT);
-	r = store_gc(f.s, 4096, false, &freed);
+	ok(store_gc(f.s, 4096, false, &freed));
 	ck_assert_uint_eq(pinned_there(&f, &p), 0);
 	fixture_close(&f);
 }
