@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* serve.c - the daemon in the foreground or the background, and its end. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "api/cli/commands.h"
@@ -170,31 +172,56 @@ const struct cli_command cmd_serve = {
 
 /* -- stop ------------------------------------------------------------------------- */
 
-static bool alive(json_int_t pid)
+/* Until the process ended, also as a zombie nobody has collected yet. */
+static bool wait_for_end(json_int_t pid, int fd, int ms)
 {
-	return pid > 0 && (!kill((pid_t)pid, 0) || errno == EPERM);
+	int64_t deadline = deadline_in_ms(ms);
+	struct timespec nap = { 0, 20 * NS_PER_MS };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0)
+		return poll(&p, 1, ms) == 1;
+	while (!kill((pid_t)pid, 0) && now_ns() < deadline)
+		nanosleep(&nap, NULL);
+	return kill((pid_t)pid, 0) != 0;
+}
+
+/* The daemon's process, before it is told to end. */
+static int open_daemon(struct cli *c)
+{
+	int64_t pid;
+	json_t *v;
+
+	if (cli_call(c, "GET", "/api/v1/status", NULL, &v, NULL))
+		return -1;
+	pid = json_get_int(v, "pid", -1);
+	json_decref(v);
+	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 }
 
 static int stop_run(struct cli *c)
 {
-	int64_t deadline = deadline_in_ms(STOP_WAIT_MS);
-	struct timespec nap = { 0, 20 * NS_PER_MS };
+	cleanup_fd int fd = -1;
 	json_t *v;
 	size_t mounts;
 	json_int_t pid;
-	int r = cli_get(c, "POST", "/api/v1/stop", NULL,
-			"cannot end the daemon", &v);
+	bool ended;
+	int r = cli_config(c);
 
+	if (r)
+		return r;
+	fd = open_daemon(c);
+	r = cli_get(c, "POST", "/api/v1/stop", NULL, "cannot end the daemon",
+		    &v);
 	if (r)
 		return r;
 	pid = json_integer_value(json_object_get(v, "pid"));
 	mounts = json_array_size(json_object_get(v, "mounts"));
-	while (alive(pid) && now_ns() < deadline)
-		nanosleep(&nap, NULL);
+	ended = wait_for_end(pid, fd, STOP_WAIT_MS);
 	if (c->json)
 		cli_print_json(v);
 	json_decref(v);
-	if (alive(pid))
+	if (!ended)
 		return cli_error(EXIT_INTERNAL, "it is still ending",
 				 "wait; a second SIGTERM makes it leave at once",
 				 "process %lld has not ended",

@@ -17,16 +17,11 @@ mount_source "$SCRATCH/repo" "$SCRATCH/mnt"
 has() { # KEYS CMD...   members, comma-separated; "a.b" goes deeper
     local keys=$1
     shift
-    "$@" >"$SCRATCH/out" || fail "failed: $*"
-    python3 - "$keys" "$SCRATCH/out" <<'END' || fail "of: $*"
-import json, sys
-v = json.load(open(sys.argv[2], encoding="utf-8"))
-for key in sys.argv[1].split(","):
-    x = v
-    for part in key.split("."):
-        x = x[int(part)] if part.isdigit() else x[part]
-END
+    n=$((n + 1))
+    "$@" >"$SCRATCH/out.$n" || fail "failed: $*"
+    printf '%s\t%s\t%s\n' "$keys" "$SCRATCH/out.$n" "$*" >>"$SCRATCH/checks"
 }
+n=0
 
 has version,plugin_abi scorpio_cli version --json
 has pid,version,ready,store.path,listeners.1,backends.0.name,mounts.0.id \
@@ -62,3 +57,19 @@ has max_bytes scorpio_cli cache du --json
 has damaged scorpio_cli fsck --json
 has checks scorpio_cli doctor --json
 has backends.0.name scorpio_cli plugin list --json
+
+python3 - "$SCRATCH/checks" <<'END'
+import json, sys
+for line in open(sys.argv[1], encoding="utf-8", errors="replace"):
+    if line.count("\t") != 2:
+        continue  # the rest of a command with an odd name
+    keys, file, command = line.rstrip("\n").split("\t")
+    try:
+        v = json.load(open(file, encoding="utf-8"))
+        for key in keys.split(","):
+            x = v
+            for part in key.split("."):
+                x = x[int(part)] if part.isdigit() else x[part]
+    except Exception as e:
+        sys.exit(f"{command}: {e!r}")
+END

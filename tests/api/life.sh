@@ -113,4 +113,4 @@ scorpio_cli -q serve --background
 remember
 assert_eq "$(cat configured/file)" one
 scorpio_cli stop >/dev/null
-for pid in $(cat "$SCRATCH/pids"); do gone "$pid" || fail "$pid still runs"; done
+while read -r pid; do wait_until 10 gone "$pid"; done <"$SCRATCH/pids"
