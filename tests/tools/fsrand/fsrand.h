@@ -103,6 +103,7 @@ void names_apply(enum effect effect, const char *a, const char *b);
 extern unsigned char op_data[DATA_SIZE]; /* the bytes of the current one */
 const char *full(const struct side *s, const char *path); /* 4 at a time */
 bool failed(struct outcome *r, long v);
+void touch_map(unsigned char *p, size_t n, struct outcome *r);
 
 /* -- plan.c -------------------------------------------------------------------
  */
@@ -127,6 +128,8 @@ extern time_t compare_epoch;
  * ----------------- */
 int run_sequence(const struct config *c, unsigned long *ret_at);
 int run_shared(const struct config *c);
+/* The daemon behind it has died, or the mount was taken away. */
+bool target_gone(const char *root);
 int run_shrink(const struct config *c, unsigned long at);
 
 /* -- journal.c ----------------------------------------------------------------

@@ -124,6 +124,10 @@ static int read_journal(const char *path)
 	static char line[8 * PATH_SIZE], last[8 * PATH_SIZE];
 	unsigned long begun = 0, done = 0;
 
+	if (!f && errno == ENOENT) { /* the end came before the beginning */
+		printf("no journal\n");
+		return 0;
+	}
 	if (!f) {
 		perror(path);
 		return 2;
@@ -179,25 +183,36 @@ static void remove_open_ends(const char *root)
 	}
 }
 
-/* other names of what was in flight have unknown content too */
-struct alias {
-	ino_t ino[MAX_PATHS];
+/* Other names of what was in flight have unknown content, too. Which they
+ * are may differ between the sides, so both lose all of them. */
+static struct {
+	ino_t ino[2 * MAX_PATHS];
 	int n;
-};
-static struct alias aliases;
+	size_t root;
+	char **path;
+	size_t n_paths;
+} aliases;
 
-static int drop_alias(const char *path, const struct stat *st, int type UNUSED,
+static int note_alias(const char *path, const struct stat *st, int type UNUSED,
 		      struct FTW *w UNUSED)
 {
-	for (int i = 0; i < aliases.n; i++)
-		if (!S_ISDIR(st->st_mode) && st->st_ino == aliases.ino[i])
-			return remove(path);
+	for (int i = 0; i < aliases.n; i++) {
+		if (S_ISDIR(st->st_mode) || st->st_ino != aliases.ino[i])
+			continue;
+		aliases.path = realloc(aliases.path,
+				       (aliases.n_paths + 1) * sizeof(char *));
+		if (!aliases.path)
+			abort();
+		aliases.path[aliases.n_paths++] = strdup(path + aliases.root);
+		break;
+	}
 	return 0;
 }
 
-static void remove_aliases(const char *root)
+static void find_aliases(const char *root)
 {
 	aliases.n = 0;
+	aliases.root = strlen(root) + 1;
 	for (int i = 0; i < open_ends.n; i++) {
 		char path[PATH_MAX + PATH_SIZE];
 		struct stat st;
@@ -207,7 +222,17 @@ static void remove_aliases(const char *root)
 			aliases.ino[aliases.n++] = st.st_ino;
 	}
 	if (aliases.n > 0)
-		nftw(root, drop_alias, 32, FTW_DEPTH | FTW_PHYS);
+		nftw(root, note_alias, 32, FTW_PHYS);
+}
+
+static void remove_aliases(const char *root)
+{
+	char path[PATH_MAX + PATH_SIZE];
+
+	for (size_t i = 0; i < aliases.n_paths; i++) {
+		print_to(path, sizeof(path), "%s/%s", root, aliases.path[i]);
+		unlink(path);
+	}
 }
 
 int journal_verify(const struct config *c)
@@ -223,6 +248,8 @@ int journal_verify(const struct config *c)
 		printf("MISMATCH: acknowledged operations are not there\n");
 		return code;
 	}
+	find_aliases(c->target);
+	find_aliases(c->twin);
 	remove_aliases(c->target);
 	remove_aliases(c->twin);
 	remove_open_ends(c->target);

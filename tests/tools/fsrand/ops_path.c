@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <ftw.h>
 #include <linux/falloc.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
@@ -28,6 +30,37 @@ bool failed(struct outcome *r, long v)
 	}
 	r->err = errno;
 	return true;
+}
+
+/* Pages of a target that has gone are a SIGBUS. */
+static sigjmp_buf bus;
+static volatile sig_atomic_t guarded;
+
+static void on_bus(int sig)
+{
+	if (guarded)
+		siglongjmp(bus, 1);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+/* Read and then write n bytes of a mapping. */
+void touch_map(unsigned char *p, size_t n, struct outcome *r)
+{
+	static bool ready;
+
+	if (!ready)
+		signal(SIGBUS, on_bus);
+	ready = true;
+	if (sigsetjmp(bus, 1)) {
+		guarded = 0;
+		r->err = ECONNABORTED;
+		return;
+	}
+	guarded = 1;
+	r->sum = sum_bytes(1, p, n);
+	memcpy(p, op_data, n);
+	guarded = 0;
 }
 
 static int opened(struct side *s, const struct op *o, int flags,
@@ -114,9 +147,8 @@ static void run_map(struct side *s, const struct op *o, struct outcome *r)
 		r->err = errno;
 		return;
 	}
-	r->sum = sum_bytes(1, p + o->off, n);
-	memcpy(p + o->off, op_data, n);
-	if (o->flags & 1)
+	touch_map((unsigned char *)p + o->off, n, r);
+	if (!r->err && o->flags & 1)
 		failed(r, msync(p, (size_t)o->off + n, MS_SYNC));
 	munmap(p, (size_t)o->off + n);
 	r->value = (long)n;

@@ -102,8 +102,9 @@ static void run_slot_map(struct side *s, const struct op *o, struct outcome *r)
 		r->err = errno;
 		return;
 	}
-	memcpy(p + o->off, op_data, n);
-	failed(r, msync(p, (size_t)o->off + n, MS_SYNC));
+	touch_map((unsigned char *)p + o->off, n, r);
+	if (!r->err)
+		failed(r, msync(p, (size_t)o->off + n, MS_SYNC));
 	munmap(p, (size_t)o->off + n);
 	r->value = (long)n;
 }

@@ -2,6 +2,7 @@
 /* run.c - sequences in lockstep, and making a failing one small */
 #include "tests/tools/fsrand/fsrand.h"
 
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define TAIL 24
@@ -22,11 +23,18 @@ static void side_done(struct side *s)
 			close(s->fd[i]);
 }
 
-/* The daemon behind the target has died (or the mount was taken away). */
-static bool gone(const struct outcome *r)
+bool target_gone(const char *root)
+{
+	struct statfs st; /* never cached, as lstat of the root may be */
+
+	return statfs(root, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+static bool gone(const struct outcome *r, const struct side *target)
 {
 	return r->err == ENOTCONN || r->err == ECONNABORTED ||
-	       r->err == ESHUTDOWN;
+	       (r->err != 0 && target_gone(target->root));
 }
 
 static void print_tail(const struct op *log, unsigned long i)
@@ -58,7 +66,7 @@ static int lockstep(unsigned long i, const struct op *o, struct side *target,
 	if (c->journal)
 		journal_begin(i, o, twin);
 	o->kind->run(target, o, &a);
-	if (gone(&a)) {
+	if (gone(&a, target)) {
 		printf("target gone at operation %lu: %s\n", i,
 		       error_name(a.err));
 		return 3;
@@ -126,6 +134,8 @@ int run_sequence(const struct config *c, unsigned long *ret_at)
 		code = check_trees(c, i);
 	else
 		*ret_at = --i;
+	if (code == 1 && c->journal && target_gone(c->target))
+		code = 3; /* --verify will tell */
 	side_done(&target);
 	side_done(&twin);
 	alarm(0);

@@ -126,17 +126,15 @@ static int check_shared(const char *dir, int procs)
 
 static int wait_all(int n)
 {
-	int code = 0, status;
+	bool worst[4] = { false };
+	int status;
 
 	while (n-- > 0) {
 		if (wait(&status) < 0)
 			return 2;
-		if (!WIFEXITED(status))
-			code = 2;
-		else
-			code = MAX(code, WEXITSTATUS(status));
+		worst[WIFEXITED(status) ? WEXITSTATUS(status) & 3 : 2] = true;
 	}
-	return code;
+	return worst[1] ? 1 : worst[2] ? 2 : worst[3] ? 3 : 0;
 }
 
 static int shared_phase(const char *root, int procs)
