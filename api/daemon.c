@@ -271,6 +271,7 @@ static int listen_http(struct daemon *d, const struct daemon_options *o,
 static int make_server(struct daemon *d, const struct daemon_options *o,
 		       struct daemon_problem *why)
 {
+	cleanup_free char *path = config_socket(d->config);
 	int r;
 
 	d->router = router_new();
@@ -283,7 +284,7 @@ static int make_server(struct daemon *d, const struct daemon_options *o,
 	r = listen_http(d, o, why);
 	if (r)
 		return r;
-	r = server_listen_unix(d->server, config_socket(d->config));
+	r = server_listen_unix(d->server, path);
 	if (r)
 		return problem(why, r, EXIT_BIND,
 			       "cannot make the control socket",

@@ -135,10 +135,10 @@ static int perform(struct cli *c, struct answer *a, const char *method,
 		a->x.body = text.data;
 		a->x.body_len = text.len;
 	}
-	r = http_unix(config_socket(c->config), &a->x);
+	r = http_unix(c->socket, &a->x);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return fail(-ENOTCONN, "no daemon answers at %s",
-			    config_socket(c->config));
+			    c->socket);
 	return r;
 }
 

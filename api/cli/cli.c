@@ -96,6 +96,21 @@ void cli_override(struct cli *c, const char *key_value)
 		c->overrides[c->n_overrides++] = key_value;
 }
 
+void *cli_own(struct cli *c, void *p)
+{
+	assert(c->n_owned < ARRAY_SIZE(c->owned));
+	c->owned[c->n_owned++] = p;
+	return p;
+}
+
+void cli_done(struct cli *c)
+{
+	config_put(c->config);
+	buf_done(&c->problems);
+	while (c->n_owned)
+		free(c->owned[--c->n_owned]);
+}
+
 int cli_config(struct cli *c)
 {
 	cleanup_buf struct buf warnings = BUF_INIT;
@@ -131,6 +146,7 @@ int cli_config(struct cli *c)
 	level = config_string(c->config, "server.log_level");
 	if (config_is_set(c->config, "server.log_level") && level)
 		log_set_level(level);
+	c->socket = cli_own(c, config_socket(c->config));
 	http_configure_from(c->config);
 	return 0;
 }

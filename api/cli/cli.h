@@ -34,9 +34,12 @@ struct cli {
 	int stopped_at; /* where parsing failed */
 	/* set by cli_config */
 	struct config *config;
+	const char *socket; /* of the daemon */
 	struct config_options config_options;
 	struct buf problems;
 	bool no_default_files;
+	void *owned[2 * CLI_ARGS_MAX]; /* freed at the end */
+	size_t n_owned;
 };
 
 struct cli_command {
@@ -76,6 +79,9 @@ int cli_usage(const struct cli *c, const char *fmt, ...) PRINTF(2, 3);
  * Logging is set up so that only warnings and errors are shown. */
 int cli_config(struct cli *c);
 void cli_override(struct cli *c, const char *key_value); /* borrowed */
+/* Free it when the program ends; returns it. */
+void *cli_own(struct cli *c, void *p /* takes */);
+void cli_done(struct cli *c);
 
 /* -- talking to the daemon ----------------------------------------------------------- */
 

@@ -50,13 +50,15 @@ static const struct {
 	{ OPT_STATE_FILE, "antares.state_file" },
 };
 
-/* Option values live as long as the process. */
 static int global_value(struct cli *c, int key, char *arg)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(overriding); i++) {
 		if (overriding[i].key != key)
 			continue;
-		cli_override(c, xasprintf("%s=%s", overriding[i].name, arg));
+		if (c->n_overrides < CLI_ARGS_MAX)
+			cli_override(c, cli_own(c, xasprintf("%s=%s",
+							     overriding[i].name,
+							     arg)));
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -254,7 +256,7 @@ static int run_command(struct cli *c, int argc, char **argv)
 			    NULL, NULL };
 	int r;
 
-	c->args = xcalloc((size_t)argc + 1, sizeof(*c->args));
+	c->args = cli_own(c, xcalloc((size_t)argc + 1, sizeof(*c->args)));
 	c->n_args = 0;
 	r = parse(c, &own, 0, argc, argv);
 	if (r)
@@ -315,8 +317,7 @@ int main(int argc, char **argv)
 	r = parse(&c, &top, ARGP_IN_ORDER, argc, argv);
 	if (!r)
 		r = choose(&c);
-	config_put(c.config);
-	buf_done(&c.problems);
+	cli_done(&c);
 	if (fflush(stdout) && !r)
 		r = EXIT_INTERNAL;
 	return r;

@@ -123,6 +123,7 @@ static int background(struct cli *c)
 		if (chdir("/"))
 			_exit(EXIT_INTERNAL);
 		r = serve(c, fds[1]);
+		cli_done(c);
 		fflush(NULL);
 		_exit(r);
 	}
@@ -142,7 +143,7 @@ static int background(struct cli *c)
 static void absolute_files(struct cli *c)
 {
 	for (size_t i = 0; i < c->n_files; i++)
-		c->files[i] = cli_absolute(c->files[i]);
+		c->files[i] = cli_own(c, cli_absolute(c->files[i]));
 }
 
 static int serve_run(struct cli *c)

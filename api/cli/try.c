@@ -126,8 +126,10 @@ static void configure(struct cli *c, const struct trial *t)
 	/* first, so that options of the user still win */
 	memmove(c->overrides + 3, c->overrides,
 		c->n_overrides * sizeof(*c->overrides));
-	c->overrides[0] = xasprintf("server.store_path=%s/store", t->temp);
-	c->overrides[1] = xasprintf("server.socket=%s/socket", t->temp);
+	c->overrides[0] = cli_own(c, xasprintf("server.store_path=%s/store",
+					       t->temp));
+	c->overrides[1] = cli_own(c, xasprintf("server.socket=%s/socket",
+					       t->temp));
 	c->overrides[2] = "server.log_level=warn";
 	c->n_overrides += 3;
 	c->no_default_files = true;
