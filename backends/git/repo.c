@@ -88,6 +88,19 @@ static int open_error(struct gitsource *s, int rc, const char *path)
 	return gitfail(s, -EINVAL, "%s is not a git repository", path);
 }
 
+static int64_t packs_changed(git_repository *repo)
+{
+	auto_free char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%sobjects/pack", git_repository_commondir(repo)) <
+	    0)
+		path = NULL;
+	if (!path || stat(path, &st) < 0)
+		return 0;
+	return st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+}
+
 static int open_handle(struct gitsource *s, const char *path,
 		       struct githandle *ret)
 {
@@ -99,6 +112,7 @@ static int open_handle(struct gitsource *s, const char *path,
 				     GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
 	if (rc < 0)
 		return open_error(s, rc, path);
+	h.packs = packs_changed(h.repo);
 	rc = git_repository_odb(&h.odb, h.repo);
 	if (rc < 0) {
 		git_repository_free(h.repo);
@@ -214,7 +228,8 @@ static bool reopen(struct gitsource *s, struct gitrepo *r, struct githandle *h)
 {
 	struct githandle fresh;
 
-	if (h->reopened || open_handle(s, r->path, &fresh) < 0)
+	if (h->reopened || packs_changed(h->repo) == h->packs ||
+	    open_handle(s, r->path, &fresh) < 0)
 		return false;
 	close_handle(h);
 	*h = fresh;

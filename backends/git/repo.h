@@ -7,7 +7,8 @@
  *
  * Packs are read in place. libgit2 looks for new packs when an object is
  * missing; packs that vanished (after a repack) are noticed by opening the
- * repository afresh, once per call.
+ * repository afresh, once per call and only if the directory of packs changed:
+ * opening is not free, and libgit2 1.5 loses memory at it (regexp.c).
  */
 #ifndef BACKENDS_GIT_REPO_H
 #define BACKENDS_GIT_REPO_H
@@ -19,6 +20,7 @@
 struct githandle {
 	git_repository *repo;
 	git_odb *odb;
+	int64_t packs; /* when the directory of packs changed, as of opening */
 	bool reopened; /* in this call already */
 };
 
