@@ -95,12 +95,6 @@ plain_tree() {
     find "$2" -depth -exec touch -h -d "@$COMMIT_TIME" {} +
 }
 
-# native_dir - a directory on the disk the tests run on, in $NATIVE
-native_dir() {
-    NATIVE=$SCRATCH/native
-    mkdir -p "$NATIVE"
-}
-
 # run_posix_ops ARGS... - everything it says goes to the log, failures last
 run_posix_ops() {
     local code=0 log=$SCRATCH/posix_ops.out
@@ -109,5 +103,104 @@ run_posix_ops() {
     [ $code -eq 0 ] || {
         grep '^not ok' "$log" || true
         fail "posix_ops: $(grep -c '^not ok' "$log") checks are not ok"
+    }
+}
+
+# -- writable mounts ----------------------------------------------------------
+
+# rw_mount SOURCE DIR [ARGS...] - a workspace; skips while there are none
+rw_mount() {
+    local out code=0
+    mkdir -p "$2"
+    out=$(within 60 scorpio_cli mount "$@" --rw 2>&1) || code=$?
+    case $out in
+    *"no option --rw"*) skip "this version has no writable mounts" ;;
+    esac
+    [ $code -eq 0 ] || fail "scorpio mount --rw: $out"
+    is_mounted "$2" || fail "$2 is not mounted after scorpio mount --rw"
+    note "$out"
+}
+
+rw_unmount() { # DIR
+    within 60 scorpio_cli umount "$1" || fail "umount $1"
+    is_mounted "$1" && fail "$1 is still mounted"
+    true
+}
+
+# rw_remount SOURCE DIR - unmount and mount again: the changes are still there
+rw_remount() {
+    rw_unmount "$2"
+    rw_mount "$@"
+}
+
+# seed_mount - a daemon, the seed repository mounted at $M and its plain twin
+# at $TWIN; both have tree/ and lower/
+seed_mount() {
+    requires fuse git python3
+    posix_tools
+    REPO=$SCRATCH/repo
+    M=$SCRATCH/m
+    TWIN=$SCRATCH/twin
+    mkdir -p "$M"
+    seed_repo "$REPO"
+    start_daemon
+    rw_mount "$REPO" "$M"
+    plain_tree "$REPO" "$TWIN"
+}
+
+mount_answers() { # DIR
+    timeout 10 stat -f "$1" >/dev/null 2>&1 && timeout 10 ls "$1/tree"
+}
+
+# kill_daemon - at this very moment; and what a person does then
+kill_daemon() {
+    stop "$DAEMON_PID" KILL || true
+}
+revive() { # SOURCE DIR
+    start_daemon
+    poll_until 3 mount_answers "$2" && return
+    is_mounted "$2" && unmount_lazily "$2"
+    rw_mount "$1" "$2" >/dev/null
+    mount_answers "$2" >/dev/null || fail "$2 does not answer"
+}
+
+same_now() { # WHAT [SUBDIR]
+    "$FSRAND" --compare "$M/${2:-}" "$TWIN/${2:-}" ||
+        fail "$1: the mount and its twin differ"
+}
+
+journal_lines() { # FILE... together
+    cat "$@" 2>/dev/null | wc -l
+}
+begun_or_over() { # LINES PID FILES...
+    local lines=$1 pid=$2
+    shift 2
+    gone "$pid" || [ "$(journal_lines "$@")" -ge "$lines" ]
+}
+
+# kill_round SEED PROCS LINES - random operations in tree/, the daemon killed
+# after about LINES journal lines, back again: what was acknowledged is there
+kill_round() {
+    local j=$SCRATCH/journal pid code=0 files=()
+    rm -f "$j"*
+    start "fsrand" "$FSRAND" --seed "$1" --procs "$2" --check 0 --no-sync \
+        --ops 100000000 --journal "$j" "$M/tree" "$TWIN/tree"
+    pid=$PID
+    files=("$j")
+    [ "$2" -eq 1 ] || files=("$j".{0..9})
+    wait_until 60 begun_or_over "$3" "$pid" "${files[@]}"
+    kill_daemon
+    wait_until 150 gone "$pid"
+    wait "$pid" || code=$?
+    # 3: gone, as it should be
+    [ $code -eq 3 ] || {
+        cat "$SCRATCH/fsrand.log"
+        fail "fsrand ended with $code (seed $1)"
+    }
+    revive "$REPO" "$M"
+    "$FSRAND" --procs "$2" --verify "$j" "$M/tree" "$TWIN/tree" \
+        >"$SCRATCH/verify.log" || {
+        cat "$SCRATCH/fsrand.log" "$SCRATCH/verify.log"
+        fail "after kill -9 (seed $1, procs $2, lines $3)"
     }
 }

@@ -40,6 +40,10 @@ static int compare_stat(struct walk *w, const char *path, const struct stat *a,
 		return say(w, path, "uid", a->st_uid, b->st_uid);
 	if (a->st_gid != b->st_gid)
 		return say(w, path, "gid", a->st_gid, b->st_gid);
+	if ((S_ISCHR(b->st_mode) || S_ISBLK(b->st_mode)) &&
+	    a->st_rdev != b->st_rdev)
+		return say(w, path, "device", (long)a->st_rdev,
+			   (long)b->st_rdev);
 	if (!dir && a->st_size != b->st_size)
 		return say(w, path, "size", a->st_size, b->st_size);
 	if (!dir && a->st_nlink != b->st_nlink)
