@@ -54,8 +54,7 @@ static void stop(void)
 
 static void setup(void)
 {
-	http_configure(&(struct http_settings){ .stall_ms = 400,
-						.retries = 0 });
+	http_configure(&(struct http_settings){ .retries = 0 });
 	git_server_reset(&server);
 	bench_init(&k, &scorpio_git_backend, NULL);
 	collect_init(&c);
