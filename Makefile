@@ -85,6 +85,7 @@ $(O)/%.o: %.cc $(O)/.flags
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  CXX  $<")
 	$(Q)$(CXX) $(CXX_FLAGS) $(INC) $(PKG_CFLAGS) $(CPPFLAGS) -c $< -o $@
+$(O)/api/http/page.o: api/http/page.html
 $(LIB): $(call obj,$(SRC.lib))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^

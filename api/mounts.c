@@ -26,6 +26,7 @@ void wanted_free(struct wanted *w)
 	free(w->dir);
 	free(w->job);
 	free(w->rev_text);
+	free(w->label);
 	free(w->why);
 	free(w);
 }
@@ -89,6 +90,8 @@ static void succeeded(struct wanted *w, const struct fs_mount_info *info)
 {
 	free(w->rev_text);
 	w->rev_text = dup_or_null(info->rev);
+	if (!w->label)
+		w->label = dup_or_null(info->label);
 	memcpy(w->id, info->id, sizeof(w->id));
 	w->there = true;
 	free(w->why);
@@ -449,6 +452,18 @@ void mounts_each_missing(struct mounts *m,
 		if (!w->there && !w->gone)
 			fn(ctx, &x);
 	}
+}
+
+bool mounts_asked(struct mounts *m, const char *id, char **ret_rev,
+		  char **ret_label)
+{
+	struct wanted *w;
+	ranked_scope(&m->lock);
+
+	w = wanted_at(m, id);
+	*ret_rev = w ? dup_or_null(w->rev) : NULL;
+	*ret_label = w ? dup_or_null(w->label) : NULL;
+	return w;
 }
 
 char **mounts_dirs(struct mounts *m)

@@ -57,6 +57,11 @@ struct mounts_missing {
 void mounts_each_missing(struct mounts *m,
 			 void (*fn)(void *ctx, const struct mounts_missing *x),
 			 void *ctx);
+/* The revision as it was first asked for and what it was then: a mount that was
+ * brought back asks for the commit itself. False if the id is not known. The
+ * caller frees both (NULL possible). */
+bool mounts_asked(struct mounts *m, const char *id, char **ret_rev,
+		  char **ret_label);
 /* Directories of all mounts that are there, for the last resort at exit. The
  * caller frees the array and its members; NULL-ended. */
 char **mounts_dirs(struct mounts *m);

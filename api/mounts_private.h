@@ -19,6 +19,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	bool from_config; /* not recorded */
 	/* changing */
 	char *rev_text; /* resolved; what a restart asks for */
+	char *label;    /* what it was when first asked for */
 	char id[FS_ID_LEN + 1];
 	bool there, busy, tried;
 	bool gone; /* to be freed by the attempt under way */

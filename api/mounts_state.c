@@ -37,6 +37,7 @@ static json_t *to_json(const struct wanted *w)
 	put(v, "dir", w->dir);
 	put(v, "rev", w->rev);
 	put(v, "revision", w->rev_text);
+	put(v, "label", w->label);
 	put(v, "subdir", w->subdir);
 	put(v, "job", w->job);
 	put(v, "metadata", metadata_names[w->metadata]);
@@ -89,6 +90,7 @@ static void add(struct mounts *m, const json_t *v)
 	w->dir = text_of(v, "dir");
 	w->rev = text_of(v, "rev");
 	w->rev_text = text_of(v, "revision");
+	w->label = text_of(v, "label");
 	w->subdir = text_of(v, "subdir");
 	w->job = text_of(v, "job");
 	mounts_metadata(json_get_text(v, "metadata", "auto"), &w->metadata);

@@ -19,6 +19,20 @@ static const char *short_rev(const json_t *m, char buf[64])
 	return buf;
 }
 
+/* "failed: why" is too long for a column. */
+static void print_reasons(const json_t *list)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(list, i, m) {
+		const char *state = cli_text(m, "state");
+
+		if (strchr(state, ':'))
+			printf("\n%s %s\n", cli_text(m, "dir"), state);
+	}
+}
+
 static void print_mounts(const json_t *list)
 {
 	static const char *const heads[] = { "DIRECTORY", "SOURCE", "REVISION",
@@ -31,17 +45,20 @@ static void print_mounts(const json_t *list)
 
 	json_array_foreach(list, i, m) {
 		json_t *fetched = json_object_get(m, "fetched");
-		char rev[64], requests[32], bytes[24];
+		const char *state = cli_text(m, "state");
+		char rev[64], requests[32], bytes[24], word[32];
 
 		snprintf(requests, sizeof(requests), "%lld",
 			 (long long)json_get_int(m, "requests", 0));
 		cli_bytes((uint64_t)json_get_int(fetched, "bytes", 0), bytes);
+		snprintf(word, sizeof(word), "%.*s",
+			 (int)strcspn(state, ":"), state);
 		cli_table_add(&t, cli_text(m, "dir"), cli_text(m, "source"),
-			      short_rev(m, rev), cli_text(m, "state"),
-			      requests, fetched ? bytes : "",
+			      short_rev(m, rev), word, requests, fetched ? bytes : "",
 			      cli_text(m, "id"));
 	}
 	cli_table_print(&t);
+	print_reasons(list);
 }
 
 static int list_run(struct cli *c)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,7 @@
 
 #define READY_WAIT_MS 10000
 #define STOP_WAIT_MS 60000
+#define LOG_MAX (4 * 1024 * 1024)
 
 enum { OPT_NO_RESTORE = 1, OPT_BACKGROUND, OPT_AUTO };
 
@@ -48,23 +50,44 @@ static int serve_option(struct cli *c UNUSED, int key, const char *v UNUSED)
 	}
 }
 
-static void detach_output(struct cli *c)
+/* Standard error becomes <store>/daemon.log. Returns a copy of what it was. */
+static int log_to_store(struct cli *c)
 {
 	const char *store = config_string(c->config, "server.store_path");
 	cleanup_free char *file = xasprintf("%s/daemon.log", store);
+	cleanup_free char *old = xasprintf("%s/daemon.log.1", store);
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int terminal;
+
+	if (path_make_dirs(store, 0700))
+		return -1; /* the store will tell */
+	if (!stat(file, &st) && st.st_size > LOG_MAX)
+		rename(file, old);
+	fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	dup2(fd, STDERR_FILENO);
+	return terminal;
+}
+
+static void leave_terminal(int terminal)
+{
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (!config_string(c->config, "server.log_file"))
-		log_set_file(file);
+	fflush(stdout);
+	if (terminal >= 0)
+		close(terminal);
 	if (null < 0)
 		return;
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
+	if (terminal < 0)
+		dup2(null, STDERR_FILENO);
 }
 
-/* In the process that stays. ready_fd: tell the parent, -1 if there is none. */
-static int serve(struct cli *c, int ready_fd)
+static int start(struct cli *c, int terminal, struct daemon **ret)
 {
 	struct daemon_options o = {
 		.config = c->config,
@@ -73,29 +96,47 @@ static int serve(struct cli *c, int ready_fd)
 		.http_optional = own.automatic,
 	};
 	struct daemon_problem problem = { 0 };
-	uint8_t code = 0;
-	struct daemon *d;
 	int r;
 
-	if (daemon_start(&o, &d, &problem)) {
-		r = cli_problem(&problem);
-		daemon_problem_done(&problem);
+	if (!daemon_start(&o, ret, &problem))
+		return 0;
+	if (terminal >= 0)
+		dup2(terminal, STDERR_FILENO);
+	r = cli_problem(&problem);
+	daemon_problem_done(&problem);
+	return r;
+}
+
+static int serve(struct cli *c)
+{
+	struct daemon *d;
+	int r = start(c, -1, &d);
+
+	if (r)
 		return r;
-	}
-	if (ready_fd < 0) {
-		for (size_t i = 0; i < server_listeners(daemon_server(d)); i++)
-			log_info("main", "listening on %s",
-				 server_address(daemon_server(d), i));
-		return daemon_run(d);
-	}
+	for (size_t i = 0; i < server_listeners(daemon_server(d)); i++)
+		log_info("main", "listening on %s",
+			 server_address(daemon_server(d), i));
+	return daemon_run(d);
+}
+
+/* In the process that stays; the parent waits for a byte in ready_fd. */
+static int serve_detached(struct cli *c, int ready_fd)
+{
+	int terminal = log_to_store(c), r;
+	uint8_t code = 0;
+	struct daemon *d;
+
+	r = start(c, terminal, &d);
+	if (r)
+		return r;
 	if (!own.automatic)
 		mounts_wait_settled(daemon_mounts(d),
 				    deadline_in_ms(READY_WAIT_MS));
 	if (!own.automatic && !c->quiet)
 		printf("the daemon runs (process %d); scorpio stop ends it\n",
 		       getpid());
-	fflush(stdout);
-	detach_output(c);
+	leave_terminal(terminal);
 	if (write(ready_fd, &code, 1) != 1)
 		log_warn("main", "the starting process is gone");
 	close(ready_fd);
@@ -122,7 +163,7 @@ static int background(struct cli *c)
 		setsid();
 		if (chdir("/"))
 			_exit(EXIT_INTERNAL);
-		r = serve(c, fds[1]);
+		r = serve_detached(c, fds[1]);
 		cli_done(c);
 		fflush(NULL);
 		_exit(r);
@@ -157,7 +198,7 @@ static int serve_run(struct cli *c)
 	if (own.background)
 		return background(c);
 	daemon_logging(c->config);
-	return serve(c, -1);
+	return serve(c);
 }
 
 const struct cli_command cmd_serve = {

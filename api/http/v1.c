@@ -59,7 +59,20 @@ static json_t *source_json(const struct source_stats *s)
 	return v;
 }
 
-json_t *v1_mount(const struct fs_mount_info *i)
+static void set_revision(json_t *v, struct daemon *d,
+			 const struct fs_mount_info *i)
+{
+	cleanup_free char *rev = NULL, *label = NULL;
+	bool known = mounts_asked(daemon_mounts(d), i->id, &rev, &label);
+
+	if (known && !rev)
+		rev = xstrdup("");
+	json_object_set_new(v, "rev_spec", v1_text(known ? rev : i->rev_spec));
+	json_object_set_new(v, "rev", v1_text(i->rev));
+	json_object_set_new(v, "label", v1_text(label ? label : i->label));
+}
+
+json_t *v1_mount(struct daemon *d, const struct fs_mount_info *i)
 {
 	json_t *v = json_object();
 
@@ -67,9 +80,7 @@ json_t *v1_mount(const struct fs_mount_info *i)
 	json_object_set_new(v, "dir", v1_text(i->dir));
 	json_object_set_new(v, "source", v1_text(i->source));
 	json_object_set_new(v, "backend", v1_text(i->backend));
-	json_object_set_new(v, "rev_spec", v1_text(i->rev_spec));
-	json_object_set_new(v, "rev", v1_text(i->rev));
-	json_object_set_new(v, "label", v1_text(i->label));
+	set_revision(v, d, i);
 	json_object_set_new(v, "subdir", v1_text(i->subdir));
 	json_object_set_new(v, "job", v1_text(i->job));
 	json_object_set_new(v, "state", v1_text(i->state));
@@ -87,9 +98,16 @@ json_t *v1_mount(const struct fs_mount_info *i)
 	return v;
 }
 
+struct listing {
+	struct daemon *daemon;
+	json_t *list;
+};
+
 static int add_mount(void *ctx, const struct fs_mount_info *i)
 {
-	json_array_append_new(ctx, v1_mount(i));
+	struct listing *l = ctx;
+
+	json_array_append_new(l->list, v1_mount(l->daemon, i));
 	return 0;
 }
 
@@ -113,9 +131,9 @@ static void add_missing(void *ctx, const struct mounts_missing *x)
 
 json_t *v1_mounts(struct daemon *d)
 {
-	json_t *list = json_array();
+	struct listing l = { d, json_array() };
 
-	fs_each(daemon_fs(d), add_mount, list);
-	mounts_each_missing(daemon_mounts(d), add_missing, list);
-	return list;
+	fs_each(daemon_fs(d), add_mount, &l);
+	mounts_each_missing(daemon_mounts(d), add_missing, l.list);
+	return l.list;
 }

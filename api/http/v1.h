@@ -8,7 +8,7 @@
 
 /* Any bytes as text, see json_bytes; null for NULL. */
 json_t *v1_text(const char *s);
-json_t *v1_mount(const struct fs_mount_info *i);
+json_t *v1_mount(struct daemon *d, const struct fs_mount_info *i);
 /* Every mount, also those that could not be made yet. */
 json_t *v1_mounts(struct daemon *d);
 /* Absolute deadline from ?timeout_s= (or a body's member), default given. */

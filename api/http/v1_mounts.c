@@ -121,7 +121,7 @@ static int make(struct request *r, struct asked *a, json_t *body)
 	e = mounts_add(daemon_mounts(d), &a->fs, &info);
 	if (e)
 		return e;
-	v = v1_mount(&info);
+	v = v1_mount(d, &info);
 	fs_mount_info_done(&info);
 	return reply_json(r, 201, v);
 }
@@ -151,7 +151,7 @@ static int get_mount(struct request *r)
 
 	if (e)
 		return e;
-	v = v1_mount(&info);
+	v = v1_mount(d, &info);
 	fs_mount_info_done(&info);
 	return reply_json(r, 200, v);
 }
@@ -167,7 +167,7 @@ static int delete_mount(struct request *r)
 	if (fs_find(daemon_fs(d), id, &info)) {
 		v = json_pack("{s:n,s:o}", "id", "dir", v1_text(id));
 	} else {
-		v = v1_mount(&info);
+		v = v1_mount(d, &info);
 		fs_mount_info_done(&info);
 	}
 	e = mounts_remove(daemon_mounts(d), id, request_query_bool(r, "lazy"));
