@@ -145,7 +145,12 @@ bool ahead_directory_due(struct mount *m, struct node *dir)
 
 void ahead_directory(struct mount *m, struct node *dir)
 {
-	if (want_entries(m, dir, WANT_TREE, missing_tree))
+	size_t wanted_now;
+
+	view_lock(m);
+	wanted_now = want_entries(m, dir, WANT_TREE, missing_tree);
+	view_unlock(m);
+	if (wanted_now)
 		ahead_tree_missed(m);
 }
 
@@ -181,7 +186,7 @@ static bool missing_small(struct mount *m, struct store_reader *r,
 
 void ahead_siblings(struct mount *m, struct node *file)
 {
-	struct node *parent = file->parent;
+	struct node *parent = node_changed(file) ? NULL : file->parent;
 	int64_t now = now_ns(), before;
 
 	if (!parent)

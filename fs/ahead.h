@@ -30,6 +30,7 @@ void ahead_state_put(struct ahead_state *s); /* NULL is fine */
  * batch. _due says, once per directory, whether that is worth it. */
 bool ahead_directory_due(struct mount *m, struct node *dir);
 void ahead_directory(struct mount *m, struct node *dir);
+/* The next two with the view locked. */
 /* A file's content was missing. The second miss in a directory within a few
  * seconds brings its other small files in one batch. */
 void ahead_siblings(struct mount *m, struct node *file);

@@ -4,7 +4,9 @@
  *
  * Both answer from the parent's tree record in the store's map: a binary
  * search, or a walk in stored order. Directory offsets are positions: 1 is
- * after ".", 2 after "..", i + 3 after the tree's entry i.
+ * after ".", 2 after "..", i + 3 after the tree's entry i. In a writable mount
+ * a directory's own names override those of the tree, at the tree's positions;
+ * the names the tree does not have follow by their cookies (changes.h).
  */
 #include "core/error.h"
 #include "fs/ahead.h"
@@ -43,12 +45,24 @@ static void fill(struct mount *m, struct store_reader *r, struct node *parent,
 		view_stat(m, r, e, n->ino, &ret->attr) ? FOR_EVER : 0;
 }
 
-int dir_lookup(struct request *r)
+void dir_fill_changed(struct mount *m, struct store_reader *r,
+		      struct cnode *c, struct fuse_entry_param *ret)
+{
+	ret->ino = node_enter_changed_locked(m->nodes, c)->ino;
+	ret->generation = 0;
+	ret->entry_timeout = FOR_EVER;
+	ret->attr_timeout =
+		view_stat_changed(m, r, c, &ret->attr) ? FOR_EVER : 0;
+}
+
+/* View locked. 0 with param filled; its ino stays 0 if there is no such name. */
+static int find(struct request *r, struct store_reader *reader,
+		struct fuse_entry_param *param)
 {
 	struct mount *m = r->mount;
 	struct node *parent = node_find(m->nodes, r->ino);
-	struct fuse_entry_param param = { .entry_timeout = FOR_EVER };
-	struct store_reader reader;
+	size_t len = strlen(r->name);
+	struct cname *own = NULL;
 	struct tree_view v;
 	struct tree_entry e;
 	int64_t index;
@@ -58,50 +72,73 @@ int dir_lookup(struct request *r)
 		return fail(-ESTALE, "unknown inode");
 	if (!parent->dir)
 		return -ENOTDIR;
-	rc = store_read_begin(m->store, &reader);
+	if (node_changed(parent))
+		own = changes_name(parent->changed, r->name, len);
+	if (own) {
+		node_lock(m->nodes);
+		if (own->node)
+			dir_fill_changed(m, reader, own->node, param);
+		node_unlock(m->nodes);
+		return 0;
+	}
+	rc = view_tree(m, reader, &parent->dir->tree, &v);
 	if (rc)
-		return rc;
-	rc = view_tree(m, &reader, &parent->dir->tree, &v);
-	if (rc) {
-		store_read_end(&reader);
 		return rc == -EAGAIN ? request_need(r, WANT_TREE,
 						    &parent->dir->tree,
 						    parent->ino, SCORPIO_DIR)
 				     : rc;
-	}
-	index = tree_find(&v, r->name, strlen(r->name));
-	if (index >= 0) {
-		tree_entry_at(&v, (uint32_t)index, &e);
-		node_lock(m->nodes);
-		fill(m, &reader, parent, &e, (uint32_t)index, &param);
-		node_unlock(m->nodes);
-	}
-	store_read_end(&reader);
-	watch_request(r, index < 0 ? -ENOENT : 0, 0);
-	/* ino 0 makes the kernel remember that the name does not exist */
-	if (fuse_reply_entry(r->req, &param) == -ENOENT && param.ino)
-		node_forget(m->nodes, param.ino, 1);
+	index = tree_find(&v, r->name, len);
+	if (index < 0)
+		return 0;
+	tree_entry_at(&v, (uint32_t)index, &e);
+	node_lock(m->nodes);
+	fill(m, reader, parent, &e, (uint32_t)index, param);
+	node_unlock(m->nodes);
 	return 0;
+}
+
+int dir_lookup(struct request *r)
+{
+	struct mount *m = r->mount;
+	/* ino 0 makes the kernel remember that the name does not exist */
+	struct fuse_entry_param param = { .entry_timeout = FOR_EVER };
+	struct store_reader reader;
+	int rc = store_read_begin(m->store, &reader);
+
+	if (rc)
+		return rc;
+	view_lock(m);
+	rc = find(r, &reader, &param);
+	view_unlock(m);
+	store_read_end(&reader);
+	return rc ? rc : request_reply_entry(r, &param);
 }
 
 struct listing { /* the reply being filled */
 	struct request *r;
 	struct store_reader *reader;
 	struct node *dir;
+	struct cnode *changed; /* of dir, or NULL */
 	char *buf;
 	size_t len;
 };
 
+static uint64_t parent_ino(const struct listing *l)
+{
+	if (l->changed)
+		return changes_parent(l->changed);
+	return l->dir->parent ? l->dir->parent->ino : l->dir->ino;
+}
+
 static bool add_dots(struct listing *l)
 {
 	static const char *const names[] = { ".", ".." };
-	const struct node *up = l->dir->parent ? l->dir->parent : l->dir;
 
 	for (; l->r->off < FIRST_ENTRY; l->r->off++) {
 		struct fuse_entry_param param = { 0 };
 		size_t room = l->r->size - l->len, n;
 
-		param.attr.st_ino = l->r->off ? up->ino : l->dir->ino;
+		param.attr.st_ino = l->r->off ? parent_ino(l) : l->dir->ino;
 		param.attr.st_mode = S_IFDIR;
 		n = l->r->op == OP_READDIRPLUS
 			    ? fuse_add_direntry_plus(l->r->req,
@@ -119,36 +156,46 @@ static bool add_dots(struct listing *l)
 	return true;
 }
 
-/* False: the buffer is full. */
-static bool add_entry(struct listing *l, const struct tree_entry *e,
-		      uint32_t index)
+static uint32_t entry_type(const struct tree_entry *e)
+{
+	return is_dir(e) ? S_IFDIR
+	       : e->kind == SCORPIO_SYMLINK ? S_IFLNK
+					    : S_IFREG;
+}
+
+/* Add a changed inode c, or if that is NULL the tree's entry e. False: the
+ * buffer is full. */
+static bool add(struct listing *l, const char *name, size_t name_len,
+		struct cnode *c, const struct tree_entry *e, uint32_t index,
+		uint64_t next_off)
 {
 	struct mount *m = l->r->mount;
 	struct fuse_entry_param param;
-	char name[SCORPIO_NAME_MAX + 1];
+	char text[SCORPIO_NAME_MAX + 1];
 	size_t room = l->r->size - l->len, n;
 
-	memcpy(name, e->name, e->name_len);
-	name[e->name_len] = '\0';
+	memcpy(text, name, name_len);
+	text[name_len] = '\0';
 	if (l->r->op == OP_READDIR) {
 		struct stat st = {
-			.st_ino = node_ino(l->dir->ino, e->name, e->name_len),
-			.st_mode = is_dir(e) ? S_IFDIR
-				   : e->kind == SCORPIO_SYMLINK ? S_IFLNK
-								: S_IFREG,
+			.st_ino = c ? c->v.ino
+				    : node_ino(l->dir->ino, name, name_len),
+			.st_mode = c ? c->v.mode : entry_type(e),
 		};
-		n = fuse_add_direntry(l->r->req, l->buf + l->len, room, name,
-				      &st, (off_t)index + FIRST_ENTRY + 1);
+		n = fuse_add_direntry(l->r->req, l->buf + l->len, room, text,
+				      &st, (off_t)next_off);
 	} else {
 		/* ask for the length first: a lookup is counted only for
 		 * what really goes to the kernel */
-		n = fuse_add_direntry_plus(l->r->req, NULL, 0, name, NULL, 0);
+		n = fuse_add_direntry_plus(l->r->req, NULL, 0, text, NULL, 0);
 		if (n > room)
 			return false;
-		fill(m, l->reader, l->dir, e, index, &param);
+		if (c)
+			dir_fill_changed(m, l->reader, c, &param);
+		else
+			fill(m, l->reader, l->dir, e, index, &param);
 		n = fuse_add_direntry_plus(l->r->req, l->buf + l->len, room,
-					   name, &param,
-					   (off_t)index + FIRST_ENTRY + 1);
+					   text, &param, (off_t)next_off);
 	}
 	if (n > room)
 		return false;
@@ -156,50 +203,90 @@ static bool add_entry(struct listing *l, const struct tree_entry *e,
 	return true;
 }
 
+/* The tree's entries from the request's offset on. */
+static bool add_lower(struct listing *l, const struct tree_view *v)
+{
+	struct tree_entry e;
+	struct cname *own;
+
+	for (uint64_t i = l->r->off - FIRST_ENTRY; i < v->count; i++) {
+		tree_entry_at(v, (uint32_t)i, &e);
+		own = l->changed ? changes_name(l->changed, e.name, e.name_len)
+				 : NULL;
+		if (own && !own->node)
+			continue;
+		if (!add(l, e.name, e.name_len, own ? own->node : NULL, &e,
+			 (uint32_t)i, i + FIRST_ENTRY + 1))
+			return false;
+	}
+	return true;
+}
+
+static void add_upper(struct listing *l)
+{
+	uint64_t at = MAX(l->r->off, CHANGES_COOKIE);
+	struct cname *own;
+
+	while ((own = changes_next(l->changed, at))) {
+		at = own->cookie;
+		if (!add(l, own->name, own->len, own->node, NULL, 0, at))
+			return;
+	}
+}
+
+/* View locked. */
+static int list(struct listing *l)
+{
+	struct request *r = l->r;
+	struct mount *m = r->mount;
+	struct tree_view v;
+	int rc = view_tree(m, l->reader, &l->dir->dir->tree, &v);
+
+	if (rc)
+		return rc == -EAGAIN ? request_need(r, WANT_TREE,
+						    &l->dir->dir->tree,
+						    l->dir->ino, SCORPIO_DIR)
+				     : rc;
+	l->buf = request_scratch(r->size);
+	if (!add_dots(l))
+		return 0;
+	node_lock(m->nodes);
+	if ((r->off >= CHANGES_COOKIE || add_lower(l, &v)) && l->changed)
+		add_upper(l);
+	node_unlock(m->nodes);
+	return 0;
+}
+
 int dir_read(struct request *r)
 {
 	struct mount *m = r->mount;
-	struct node *dir = node_find(m->nodes, r->ino);
 	struct store_reader reader;
-	struct listing l = { .r = r, .reader = &reader, .dir = dir };
-	struct tree_view v;
-	struct tree_entry e;
+	struct listing l = { .r = r, .reader = &reader };
 	bool ahead = !r->off;
-	int rc;
+	int rc = store_read_begin(m->store, &reader);
 
-	if (!dir)
-		return fail(-ESTALE, "unknown inode");
-	if (!dir->dir)
-		return -ENOTDIR;
-	rc = store_read_begin(m->store, &reader);
 	if (rc)
 		return rc;
-	rc = view_tree(m, &reader, &dir->dir->tree, &v);
-	if (rc) {
-		store_read_end(&reader);
-		return rc == -EAGAIN
-			       ? request_need(r, WANT_TREE, &dir->dir->tree,
-					      dir->ino, SCORPIO_DIR)
-			       : rc;
-	}
-	l.buf = request_scratch(r->size);
-	if (add_dots(&l)) {
-		node_lock(m->nodes);
-		for (uint64_t i = r->off - FIRST_ENTRY; i < v.count; i++) {
-			tree_entry_at(&v, (uint32_t)i, &e);
-			if (!add_entry(&l, &e, (uint32_t)i))
-				break;
-		}
-		node_unlock(m->nodes);
-	}
+	view_lock(m);
+	l.dir = node_find(m->nodes, r->ino);
+	if (!l.dir)
+		rc = fail(-ESTALE, "unknown inode");
+	else if (!l.dir->dir)
+		rc = -ENOTDIR;
+	l.changed = l.dir ? node_changed(l.dir) : NULL;
+	if (!rc)
+		rc = list(&l);
+	view_unlock(m);
 	store_read_end(&reader);
-	ahead = ahead && ahead_directory_due(m, dir);
+	if (rc)
+		return rc;
+	ahead = ahead && ahead_directory_due(m, l.dir);
 	if (ahead)
-		node_hold(m->nodes, dir);
+		node_hold(m->nodes, l.dir);
 	request_reply_buf(r, l.buf, l.len);
 	if (ahead) {
-		ahead_directory(m, dir);
-		node_forget(m->nodes, dir->ino, 1);
+		ahead_directory(m, l.dir);
+		mount_forget(m, l.dir->ino, 1);
 	}
 	return 0;
 }

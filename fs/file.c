@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.c - attributes, content, link targets and extended attributes.
+ * file.c - attributes, content and link targets.
  */
 #include "core/error.h"
-#include "core/id.h"
 #include "fs/ahead.h"
-#include "fs/request.h"
-#include "fs/view.h"
-
-#include <sys/xattr.h>
+#include "fs/file.h"
+#include "fs/upper.h"
 
 #define FOR_EVER 1e9
 #define MAX_READ (4 * MiB)
@@ -21,65 +18,149 @@ static int reply_attr(struct request *r, const struct stat *st)
 	return 0;
 }
 
-/* A tree on the way to the node is missing. */
+/* A tree on the way to the unchanged node is missing. */
 static int need_parent(struct request *r, const struct node *n)
 {
 	return request_need(r, WANT_TREE, &n->parent->dir->tree,
 			    n->parent->ino, SCORPIO_DIR);
 }
 
-int file_getattr(struct request *r)
+/* View locked. -EAGAIN: the size is not known (then st_mode is set) or the
+ * parent's tree is missing; the need is noted. */
+static int attributes(struct request *r, struct store_reader *reader,
+		      const struct node *n, struct stat *st)
 {
 	struct mount *m = r->mount;
-	struct node *n = node_find(m->nodes, r->ino);
-	struct store_reader reader;
+	const struct cnode *c = node_changed(n);
 	struct tree_entry e;
 	struct scorpio_id id;
-	struct stat st;
-	bool known;
 	int rc;
 
-	if (!n)
-		return fail(-ESTALE, "unknown inode");
-	if (!n->parent) {
-		view_stat_dir(m, n->ino, SCORPIO_TIME_UNKNOWN, 0755, &st);
-		return reply_attr(r, &st);
+	st->st_mode = 0;
+	if (!c && !n->parent) {
+		view_stat_dir(m, n->ino, SCORPIO_TIME_UNKNOWN, 0755, st);
+		return 0;
 	}
+	if (c) {
+		if (view_stat_changed(m, reader, c, st))
+			return 0;
+		id = c->v.id;
+	} else {
+		rc = view_entry(m, reader, n, &e);
+		if (rc)
+			return rc == -EAGAIN ? need_parent(r, n) : rc;
+		if (view_stat(m, reader, &e, n->ino, st))
+			return 0;
+		id = view_id(&e);
+	}
+	return request_need(r, WANT_SIZE, &id, n->ino,
+			    S_ISLNK(st->st_mode) ? SCORPIO_SYMLINK
+						 : SCORPIO_FILE);
+}
+
+int file_attributes(struct request *r, struct stat *st)
+{
+	struct mount *m = r->mount;
+	struct store_reader reader;
+	struct node *n;
+	int rc = store_read_begin(m->store, &reader);
+
+	if (rc)
+		return rc;
+	view_lock(m);
+	n = node_find(m->nodes, r->ino);
+	rc = n ? attributes(r, &reader, n, st)
+	       : fail(-ESTALE, "unknown inode");
+	store_read_end(&reader);
+	if (rc == -EAGAIN && st->st_mode && !r->tries && !node_changed(n))
+		ahead_sizes(m, n->parent);
+	view_unlock(m);
+	return rc;
+}
+
+int file_getattr(struct request *r)
+{
+	struct stat st;
+	int rc = file_attributes(r, &st);
+
+	return rc ? rc : reply_attr(r, &st);
+}
+
+int file_content(struct request *r, uint64_t ino, struct view_content *ret)
+{
+	struct mount *m = r->mount;
+	struct store_reader reader;
+	struct node *n;
+	int rc = store_read_begin(m->store, &reader);
+
+	if (rc)
+		return rc;
+	view_lock(m);
+	n = node_find(m->nodes, ino);
+	rc = n ? view_content(m, &reader, n, ret)
+	       : fail(-ESTALE, "unknown inode");
+	if (rc == -EAGAIN)
+		rc = need_parent(r, n);
+	view_unlock(m);
+	store_read_end(&reader);
+	return rc;
+}
+
+static int64_t read_upper(struct mount *m, uint64_t file, uint64_t off,
+			  void *buf, size_t size)
+{
+	struct upper_fd fd;
+	size_t got = 0;
+	ssize_t n = 1;
+	int rc = upper_get(m->changes->upper, file, &fd);
+
+	if (rc)
+		return rc;
+	while (got < size && n > 0) {
+		n = pread(fd.fd, (char *)buf + got, size - got,
+			  (off_t)(off + got));
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n > 0)
+			got += (size_t)n;
+	}
+	if (n < 0)
+		rc = fail(-errno, "changed content: %s", strerror(errno));
+	upper_put(m->changes->upper, &fd);
+	return rc ? rc : (int64_t)got;
+}
+
+int64_t file_read_content(struct request *r, uint64_t ino,
+			  const struct view_content *c, uint64_t off,
+			  void *buf, size_t size)
+{
+	struct mount *m = r->mount;
+	struct store_reader reader;
+	struct store_key key;
+	struct node *n;
+	int64_t got;
+	int rc;
+
+	if (c->content == CONTENT_UPPER)
+		return read_upper(m, c->file, off, buf, size);
+	if (c->content == CONTENT_EMPTY)
+		return 0;
 	rc = store_read_begin(m->store, &reader);
 	if (rc)
 		return rc;
-	rc = view_entry(m, &reader, n, &e);
-	if (rc) {
-		store_read_end(&reader);
-		return rc == -EAGAIN ? need_parent(r, n) : rc;
-	}
-	known = view_stat(m, &reader, &e, n->ino, &st);
-	id = view_id(&e);
+	key = store_key(m->space, &c->id);
+	got = store_blob_read(&reader, &key, off, buf, size);
 	store_read_end(&reader);
-	if (known)
-		return reply_attr(r, &st);
-	if (!r->tries)
-		ahead_sizes(m, n->parent);
-	return request_need(r, WANT_SIZE, &id, n->ino,
-			    S_ISLNK(st.st_mode) ? SCORPIO_SYMLINK
-						: SCORPIO_FILE);
-}
-
-/* The content id and kind of a file node; *ret_known its size. */
-static int content_of(struct request *r, struct store_reader *reader,
-		      struct node *n, struct scorpio_id *ret, uint8_t *ret_kind)
-{
-	struct tree_entry e;
-	int rc;
-
-	if (!n->parent || n->dir)
-		return -EISDIR;
-	rc = view_entry(r->mount, reader, n, &e);
-	if (rc)
-		return rc == -EAGAIN ? need_parent(r, n) : rc;
-	*ret = view_id(&e);
-	*ret_kind = e.kind;
-	return 0;
+	if (got != -ENOENT)
+		return got;
+	if (!r->tries) {
+		view_lock(m);
+		n = node_find(m->nodes, ino);
+		if (n)
+			ahead_siblings(m, n);
+		view_unlock(m);
+	}
+	return request_need(r, WANT_BLOB, &c->id, ino, c->kind);
 }
 
 /* Read the range into this thread's buffer: a count, or -EAGAIN with the need
@@ -87,39 +168,18 @@ static int content_of(struct request *r, struct store_reader *reader,
 static int64_t read_content(struct request *r, uint64_t off, size_t size,
 			    void **ret_buf)
 {
-	struct mount *m = r->mount;
-	struct node *n = node_find(m->nodes, r->ino);
-	struct store_reader reader;
-	struct scorpio_id id;
-	struct store_key key;
-	uint8_t kind;
-	int64_t got;
-	int rc;
+	struct view_content c;
+	int rc = file_content(r, r->ino, &c);
 
-	if (!n)
-		return fail(-ESTALE, "unknown inode");
-	rc = store_read_begin(m->store, &reader);
 	if (rc)
 		return rc;
-	rc = content_of(r, &reader, n, &id, &kind);
-	if (rc) {
-		store_read_end(&reader);
-		return rc;
-	}
 	*ret_buf = request_scratch(size);
-	key = store_key(m->space, &id);
-	got = store_blob_read(&reader, &key, off, *ret_buf, size);
-	store_read_end(&reader);
-	if (got != -ENOENT)
-		return got;
-	if (!r->tries)
-		ahead_siblings(m, n);
-	return request_need(r, WANT_BLOB, &id, n->ino, kind);
+	return file_read_content(r, r->ino, &c, off, *ret_buf, size);
 }
 
 int file_read(struct request *r)
 {
-	void *buf;
+	void *buf = NULL;
 	int64_t got = read_content(r, r->off, MIN(r->size, MAX_READ), &buf);
 
 	if (got < 0)
@@ -129,10 +189,40 @@ int file_read(struct request *r)
 	return request_reply_buf(r, buf, (size_t)got);
 }
 
+static int reply_link(struct request *r, const char *target)
+{
+	watch_request(r, 0, strlen(target));
+	fuse_reply_readlink(r->req, target);
+	return 0;
+}
+
+/* The target of a symbolic link made here: allocated, or NULL. */
+static char *own_target(struct mount *m, uint64_t ino)
+{
+	struct cnode *c;
+	struct node *n;
+	char *target = NULL;
+
+	if (!m->changes)
+		return NULL;
+	view_lock(m);
+	n = node_find(m->nodes, ino);
+	c = n ? node_changed(n) : NULL;
+	if (c && c->v.target)
+		target = xstrdup(c->v.target);
+	view_unlock(m);
+	return target;
+}
+
 int file_readlink(struct request *r)
 {
-	void *buf;
-	int64_t got = read_content(r, 0, MAX_LINK + 1, &buf);
+	cleanup_free char *own = own_target(r->mount, r->ino);
+	void *buf = NULL;
+	int64_t got;
+
+	if (own)
+		return reply_link(r, own);
+	got = read_content(r, 0, MAX_LINK + 1, &buf);
 
 	if (got < 0)
 		return (int)got;
@@ -140,118 +230,5 @@ int file_readlink(struct request *r)
 		return fail(-EIO, "symbolic link target over %d bytes",
 			    MAX_LINK);
 	((char *)buf)[got] = '\0';
-	watch_request(r, 0, (uint64_t)got);
-	fuse_reply_readlink(r->req, buf);
-	return 0;
-}
-
-static int reply_xattr(struct request *r, const void *p, size_t n)
-{
-	if (r->size && n > r->size)
-		return -ERANGE;
-	watch_request(r, 0, n);
-	if (!r->size)
-		fuse_reply_xattr(r->req, n);
-	else
-		fuse_reply_buf(r->req, p, n);
-	return 0;
-}
-
-/* Digests of the content; known once it was fetched. */
-static int digest_xattr(struct request *r, bool sha1)
-{
-	struct mount *m = r->mount;
-	struct node *n = node_find(m->nodes, r->ino);
-	struct store_reader reader;
-	struct blob_info blob;
-	struct scorpio_id id;
-	struct store_key key;
-	char hex[2 * SHA256_LEN + 1];
-	uint8_t kind;
-	int rc;
-
-	if (!n)
-		return fail(-ESTALE, "unknown inode");
-	rc = store_read_begin(m->store, &reader);
-	if (rc)
-		return rc;
-	rc = content_of(r, &reader, n, &id, &kind);
-	if (rc || kind != SCORPIO_FILE) {
-		store_read_end(&reader);
-		return rc == -EISDIR || !rc ? -ENODATA : rc;
-	}
-	key = store_key(m->space, &id);
-	rc = store_blob(&reader, &key, &blob);
-	if (!rc && blob.has_content)
-		hex_encode(sha1 ? blob.sha1 : blob.sha256,
-			   sha1 ? SHA1_LEN : SHA256_LEN, hex);
-	store_read_end(&reader);
-	if (rc && rc != -ENOENT)
-		return rc;
-	if (rc || !blob.has_content)
-		return request_need(r, WANT_BLOB, &id, n->ino, kind);
-	return reply_xattr(r, hex, strlen(hex));
-}
-
-/* user.scorpio.*: what scripts may ask without the command line. */
-static int own_xattr(struct request *r, const char *name)
-{
-	struct mount *m = r->mount;
-	struct node *n = node_find(m->nodes, r->ino);
-	struct store_reader reader;
-	struct tree_entry e;
-	struct scorpio_id id = { 0 };
-	char hex[ID_HEX_MAX];
-	uint8_t kind = SCORPIO_DIR;
-	bool resident = true;
-	int rc;
-
-	if (!n)
-		return fail(-ESTALE, "unknown inode");
-	if (!strcmp(name, "rev"))
-		return reply_xattr(r, m->rev.text, strlen(m->rev.text));
-	rc = store_read_begin(m->store, &reader);
-	if (rc)
-		return rc;
-	if (n->parent) {
-		rc = view_entry(m, &reader, n, &e);
-		if (!rc) {
-			id = view_id(&e);
-			kind = e.kind;
-		}
-	} else {
-		id = m->root;
-	}
-	if (!rc && (kind == SCORPIO_FILE || kind == SCORPIO_SYMLINK)) {
-		struct store_key key = store_key(m->space, &id);
-		uint64_t size = view_size(m, &reader, &e);
-
-		resident = size != SCORPIO_SIZE_UNKNOWN &&
-			   store_blob_present(&reader, &key, 0, size);
-	}
-	store_read_end(&reader);
-	if (rc)
-		return rc == -EAGAIN ? need_parent(r, n) : rc;
-	id_hex(&id, hex);
-	if (!strcmp(name, "oid"))
-		return reply_xattr(r, hex, strlen(hex));
-	if (!strcmp(name, "submodule") && kind == SCORPIO_SUBMODULE)
-		return reply_xattr(r, hex, strlen(hex));
-	if (!strcmp(name, "tier")) {
-		const char *tier = resident ? "store" : "source";
-
-		return reply_xattr(r, tier, strlen(tier));
-	}
-	return -ENODATA;
-}
-
-int file_getxattr(struct request *r)
-{
-	if (!strcmp(r->name, "user.sha256"))
-		return digest_xattr(r, false);
-	if (!strcmp(r->name, "user.sha1"))
-		return digest_xattr(r, true);
-	if (!strncmp(r->name, "user.scorpio.", 13))
-		return own_xattr(r, r->name + 13);
-	return -ENODATA;
+	return reply_link(r, buf);
 }

@@ -5,6 +5,7 @@
 #include "fs/ahead.h"
 #include "fs/request.h"
 #include "fs/view.h"
+#include "fs/workspace.h"
 
 static int64_t oldest_wait(struct mount *m)
 {
@@ -60,6 +61,12 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 		.bytes_read = __atomic_load_n(&m->bytes_read, __ATOMIC_RELAXED),
 		.waiting = __atomic_load_n(&m->waiting, __ATOMIC_RELAXED),
 	};
+	if (m->changes) {
+		i->workspace = xstrdup(m->workspace->name);
+		i->state_dir = xstrdup(m->workspace->dir);
+		i->changed = __atomic_load_n(&m->changes->count,
+					     __ATOMIC_RELAXED) - 1;
+	}
 	memcpy(i->id, m->id, sizeof(i->id));
 	node_count(m->nodes, &i->inodes, &i->inode_bytes);
 	i->oldest_wait_ns = i->waiting ? oldest_wait(m) : 0;
@@ -78,6 +85,8 @@ void fs_mount_info_done(struct fs_mount_info *i)
 	free(i->job);
 	free(i->state);
 	free(i->metadata);
+	free(i->workspace);
+	free(i->state_dir);
 	*i = (struct fs_mount_info){ 0 };
 }
 

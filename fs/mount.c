@@ -14,13 +14,16 @@
 #include "fs/ahead.h"
 #include "fs/mountpoint.h"
 #include "fs/request.h"
+#include "fs/upper.h"
 #include "fs/view.h"
+#include "fs/workspace.h"
 
 #include <poll.h>
 #include <sys/random.h>
 
 #define REQUEST_TIMEOUT_MS 60000
 #define INIT_TIMEOUT_MS 10000
+#define WORK_THREADS 8 /* copies, flushes, digests */
 
 static void *reaper_main(void *arg);
 
@@ -30,6 +33,9 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 	int rc;
 
 	f->options = *o;
+	f->options.state_dir = o->state_dir ? xstrdup(o->state_dir) : NULL;
+	f->fds = fd_cache_new(0);
+	f->work = pool_new("fs-work", WORK_THREADS);
 	f->request_timeout_ns =
 		(o->request_timeout_ms ? o->request_timeout_ms
 				       : REQUEST_TIMEOUT_MS) * NS_PER_MS;
@@ -128,10 +134,23 @@ static void make_id(char out[FS_ID_LEN + 1])
 
 static void mount_free(struct mount *m)
 {
+	bool discard = false;
+
 	if (!m)
 		return;
 	session_end(m);
 	watch_recording_free(m);
+	if (m->changes) {
+		discard = !m->workspace->named &&
+			  changes_untouched(m->changes);
+		if (discard)
+			changes_abandon(m->changes);
+		else
+			changes_close(m->changes);
+	} else if (m->workspace) { /* it never came to be */
+		discard = !m->workspace->resumed;
+	}
+	workspace_close(m->workspace, discard);
 	node_table_free(m->nodes);
 	ahead_state_put(m->ahead);
 	if (m->source)
@@ -182,7 +201,7 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	m->rev_spec = xstrdup(r->rev ? r->rev : "");
 	m->dir = xstrdup(r->dir);
 	m->job = r->job ? xstrdup(r->job) : NULL;
-	m->read_only = true;
+	m->read_only = r->read_only;
 	m->uid = r->uid < 0 ? geteuid() : (uint32_t)r->uid;
 	m->gid = r->gid < 0 ? getegid() : (uint32_t)r->gid;
 	m->metadata_wish = r->metadata;
@@ -191,19 +210,56 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	return m;
 }
 
+/* The root tree comes into the store. */
+static int need_root(struct mount *m, int64_t deadline)
+{
+	struct scorpio_ref ref = { .id = m->root, .path = m->subdir,
+				   .path_len = (uint32_t)strlen(m->subdir),
+				   .kind = SCORPIO_DIR };
+	struct store_key key = store_key(m->space, &m->root);
+	struct store_reader reader;
+	struct tree_view v;
+	int rc = store_read_begin(m->store, &reader);
+
+	if (rc)
+		return rc;
+	rc = store_tree(&reader, &key, &v);
+	store_read_end(&reader);
+	return rc != -ENOENT ? rc
+			     : source_need(m->source, WANT_TREE, &ref,
+					   WANT_DEMAND, deadline);
+}
+
+/* A workspace goes on with the revision it was made from, whatever the name of
+ * the revision means now. */
+static int resume_root(struct mount *m, char *subdir /* takes */,
+		       int64_t deadline)
+{
+	const struct workspace *w = m->workspace;
+
+	m->subdir = subdir;
+	if (strcmp(subdir, w->subdir))
+		return fail(-EINVAL, "workspace %s shows subdir \"%s\", not "
+			    "\"%s\"", w->name, w->subdir, subdir);
+	free(m->rev_spec);
+	m->rev_spec = xstrdup(w->rev_spec);
+	m->rev = w->rev;
+	m->root = w->root;
+	m->time_ns = w->time_ns;
+	return need_root(m, deadline);
+}
+
 /* Revision, subdir and root tree. */
 static int find_root(struct mount *m, const struct fs_mount_request *r)
 {
 	struct view_found at;
-	struct scorpio_ref ref = { .path = "", .kind = SCORPIO_DIR };
-	struct tree_view v;
-	struct store_reader reader;
-	struct store_key key;
 	cleanup_free char *subdir = NULL;
 	int rc = clean_subdir(r->subdir, &subdir);
 
 	if (rc)
 		return rc;
+	if (m->workspace && m->workspace->resumed)
+		return resume_root(m, steal(&subdir), r->deadline);
 	rc = source_resolve(m->source, m->rev_spec, r->deadline, &m->rev);
 	if (rc)
 		return rc;
@@ -220,19 +276,7 @@ static int find_root(struct mount *m, const struct fs_mount_request *r)
 		return fail(-ENOTDIR, "subdir %s is not a directory", subdir);
 	m->subdir = steal(&subdir);
 	m->root = at.id;
-	rc = store_read_begin(m->store, &reader);
-	if (rc)
-		return rc;
-	key = store_key(m->space, &m->root);
-	rc = store_tree(&reader, &key, &v);
-	store_read_end(&reader);
-	if (rc != -ENOENT)
-		return rc;
-	ref.id = m->root;
-	ref.path = m->subdir;
-	ref.path_len = (uint32_t)strlen(m->subdir);
-	return source_need(m->source, WANT_TREE, &ref, WANT_DEMAND,
-			   r->deadline);
+	return need_root(m, r->deadline);
 }
 
 static int wait_for_init(struct mount *m)
@@ -296,6 +340,10 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	if (rc)
 		return rc;
 	m->nodes = node_table_new(&m->root);
+	if (m->workspace)
+		rc = workspace_begin(m->workspace, m);
+	if (rc)
+		return rc;
 	rc = session_start(m, r->allow_other < 0 ? !geteuid()
 						 : r->allow_other);
 	if (!rc) {
@@ -322,9 +370,6 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	struct mount *m;
 	int rc;
 
-	if (!r->read_only)
-		return fail(-ENOTSUP, "writable workspaces are not there yet: "
-			    "mount with --ro");
 	m = mount_new(f, r);
 	rc = source_take(f, r->source, &m->source);
 	if (!rc && !claim(f, m))
@@ -334,7 +379,12 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 		m->space = source_space(m->source);
 		m->needs_path = source_backend(m->source)->flags &
 				SCORPIO_BACKEND_NEEDS_PATH;
-		rc = bring_up(m, r);
+		if (!m->read_only)
+			rc = workspace_open(f, r, m->id,
+					    source_url(m->source),
+					    &m->workspace);
+		if (!rc)
+			rc = bring_up(m, r);
 		if (rc)
 			unclaim(f, m);
 	}
@@ -410,6 +460,17 @@ void mount_release(struct mount *m)
 	pthread_cond_broadcast(&f->changed);
 }
 
+void mount_forget(struct mount *m, uint64_t ino, uint64_t n)
+{
+	bool bury;
+
+	view_lock(m);
+	bury = node_forget(m->nodes, ino, n);
+	view_unlock(m);
+	if (bury)
+		changes_bury(m->changes);
+}
+
 /* -- down ------------------------------------------------------------------------ */
 
 /* The mount belongs to the caller alone; the kernel has let go. */
@@ -418,6 +479,11 @@ static void bury(struct fs *f, struct mount *m)
 	request_cancel_all(m);
 	unclaim(f, m);
 	take_down(m);
+	if (__atomic_load_n(&m->waiting, __ATOMIC_ACQUIRE)) {
+		log_error("fs", "%s: something still works for this mount "
+			  "after it ended; its memory is not freed", m->dir);
+		return;
+	}
 	mount_free(m);
 }
 
@@ -516,6 +582,9 @@ void fs_free(struct fs *f)
 		pthread_join(f->reaper, NULL);
 	}
 	workers_stop(f);
+	pool_free(f->work);
+	fd_cache_free(f->fds);
+	free((char *)(uintptr_t)f->options.state_dir);
 	watch_done(&f->watch);
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);

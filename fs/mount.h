@@ -14,6 +14,10 @@
 #include <fuse_lowlevel.h>
 
 struct recording; /* watch.h */
+struct fd_cache;
+struct notifier;
+struct pool;
+struct workspace;
 
 enum mount_state { MOUNT_STARTING, MOUNT_LIVE, MOUNT_ENDING };
 
@@ -34,6 +38,11 @@ struct mount {
 	enum fs_metadata metadata_wish;
 
 	struct node_table *nodes;
+	/* NULL if read-only: what readers test before they lock anything */
+	struct changes *changes;
+	struct workspace *workspace;
+	struct notifier *notifier;
+	bool kill_priv; /* the kernel leaves dropping suid bits to us */
 	struct ahead_state *ahead; /* counted; ahead.h */
 	struct fuse_session *session;
 	int fd;
@@ -72,6 +81,8 @@ struct fs {
 	bool reaping;
 	bool stop; /* lock */
 	struct watch watch;
+	struct fd_cache *fds; /* of all workspaces */
+	struct pool *work;    /* what would keep a FUSE worker too long */
 };
 
 /* session.c */
@@ -91,6 +102,8 @@ struct mount *mount_acquire(struct fs *f, const char *id_or_dir);
 struct mount *mount_of_path(struct fs *f, const char *path,
 			    const char **ret_rel);
 void mount_release(struct mount *m);
+/* The kernel took back lookups. No lock held. */
+void mount_forget(struct mount *m, uint64_t ino, uint64_t n);
 /* The session of this mount ended; the reaper takes it from here. */
 void mount_ended(struct mount *m);
 

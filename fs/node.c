@@ -2,8 +2,9 @@
 #include "fs/node.h"
 
 #include "core/hash.h"
+#include "fs/changes.h"
 
-#define INO_BITS 52
+#define INO_BITS 51
 #define SLAB_NODES 1024
 
 struct slab {
@@ -19,6 +20,7 @@ struct node_table {
 	struct node *spare;    /* lock; free nodes by next */
 	struct slab *slabs;    /* lock */
 	size_t slab_count;     /* lock */
+	struct changes *changes; /* immutable; NULL if read-only */
 	struct node root;
 	struct dir root_dir;
 };
@@ -134,25 +136,41 @@ static struct node *take_spare(struct node_table *t)
 	return n;
 }
 
-struct node *node_enter_locked(struct node_table *t, struct node *parent,
-			       const char *name, size_t name_len,
-			       uint32_t index, const struct scorpio_id *tree)
+static uint64_t next_ino(uint64_t ino)
 {
-	uint64_t ino = node_ino(parent->ino, name, name_len);
+	return ino + 1 < 1ull << INO_BITS ? ino + 1 : NODE_ROOT + 1;
+}
+
+/* The node if it is known, and the number it has or would get. */
+static struct node *probe_locked(struct node_table *t, struct node *parent,
+				 uint64_t parent_ino, const char *name,
+				 size_t name_len, uint32_t index,
+				 uint64_t *ret_ino)
+{
+	uint64_t ino = node_ino(parent_ino, name, name_len);
 	struct node *n;
 
-	while ((n = find_locked(t, ino)) != NULL) {
-		if (n->parent == parent && n->index == index) {
-			n->lookups++;
-			return n;
-		}
-		ino = ino + 1 < 1ull << INO_BITS ? ino + 1 : NODE_ROOT + 1;
+	for (;; ino = next_ino(ino)) {
+		n = find_locked(t, ino);
+		if (n && n->index == index && n->parent == parent && parent)
+			break;
+		/* changed inodes keep their numbers while unknown */
+		if (!n && !(t->changes && changes_find(t->changes, ino)))
+			break;
 	}
+	*ret_ino = ino;
+	return n;
+}
+
+static struct node *add_locked(struct node_table *t, uint64_t ino,
+			       const struct scorpio_id *tree)
+{
+	struct node *n;
+
 	if (t->count > t->mask)
 		grow(t);
 	n = take_spare(t);
-	*n = (struct node){ .ino = ino, .parent = parent, .index = index,
-			    .lookups = 1 };
+	*n = (struct node){ .ino = ino, .lookups = 1 };
 	if (tree) {
 		n->dir = xcalloc(1, sizeof(*n->dir));
 		n->dir->tree = *tree;
@@ -161,8 +179,60 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 	n->next = t->buckets[ino & t->mask];
 	t->buckets[ino & t->mask] = n;
 	t->count++;
+	return n;
+}
+
+struct node *node_enter_locked(struct node_table *t, struct node *parent,
+			       const char *name, size_t name_len,
+			       uint32_t index, const struct scorpio_id *tree)
+{
+	uint64_t ino;
+	struct node *n = probe_locked(t, parent, parent->ino, name, name_len,
+				      index, &ino);
+
+	if (n) {
+		n->lookups++;
+		return n;
+	}
+	n = add_locked(t, ino, tree);
+	n->parent = parent;
+	n->index = index;
 	parent->children++;
 	return n;
+}
+
+struct node *node_enter_changed_locked(struct node_table *t, struct cnode *c)
+{
+	struct scorpio_id tree = changes_tree(c);
+	struct node *n = c->known;
+
+	if (n) {
+		n->lookups++;
+		return n;
+	}
+	n = add_locked(t, c->v.ino, changes_is_dir(c) ? &tree : NULL);
+	n->changed = c;
+	n->index = NODE_CHANGED;
+	c->known = n;
+	return n;
+}
+
+struct node *node_peek(struct node_table *t, struct node *parent,
+		       uint64_t parent_ino, const char *name,
+		       size_t name_len, uint32_t index, uint64_t *ret_ino)
+{
+	lock_scope(&t->lock);
+
+	return probe_locked(t, parent, parent_ino, name, name_len, index,
+			    ret_ino);
+}
+
+void node_table_changes(struct node_table *t, struct changes *c)
+{
+	t->changes = c;
+	t->root.changed = c->root;
+	t->root.index = NODE_CHANGED;
+	c->root->known = &t->root;
 }
 
 static void unlink_locked(struct node_table *t, struct node *n)
@@ -188,21 +258,48 @@ void node_hold(struct node_table *t, struct node *n)
 	n->lookups++;
 }
 
-void node_forget(struct node_table *t, uint64_t ino, uint64_t count)
+/* Nodes that nobody needs any more go, and with them what they kept. */
+static bool release_locked(struct node_table *t, struct node *n)
+{
+	bool bury = false;
+
+	while (n != &t->root && !n->lookups && !n->children) {
+		struct node *parent = NULL;
+
+		if (n->index == NODE_CHANGED)
+			bury |= changes_forgotten(t->changes, n->changed);
+		else
+			parent = n->parent;
+		unlink_locked(t, n);
+		if (!parent)
+			break;
+		parent->children--;
+		n = parent;
+	}
+	return bury;
+}
+
+bool node_forget(struct node_table *t, uint64_t ino, uint64_t count)
 {
 	lock_scope(&t->lock);
 	struct node *n = find_locked(t, ino);
 
 	if (!n || n == &t->root)
-		return;
+		return false;
 	n->lookups -= MIN(count, n->lookups);
-	while (n->parent && !n->lookups && !n->children) {
-		struct node *parent = n->parent;
+	return release_locked(t, n);
+}
 
-		unlink_locked(t, n);
-		parent->children--;
-		n = parent;
-	}
+void node_attach(struct node_table *t, struct node *n, struct cnode *c)
+{
+	lock_scope(&t->lock);
+	struct node *parent = n->parent;
+
+	n->changed = c;
+	n->index = NODE_CHANGED;
+	c->known = n;
+	parent->children--;
+	release_locked(t, parent); /* the edit that is on buries */
 }
 
 void node_count(struct node_table *t, uint64_t *ret_nodes,

@@ -7,10 +7,16 @@
  * store's map. Directories carry the id of their tree on top, so that no walk
  * up to the root is needed.
  *
- * Inode numbers are a function of the path: 52 bits of a hash of (parent's
+ * Inode numbers are a function of the path: 51 bits of a hash of (parent's
  * number, name), so they are the same after a remount and a restart without
- * being stored. 52, because programs that keep them in a double (npm) stay
- * right. On the rare collision within one mount the next free number is taken.
+ * being stored. Those of created files have bit 51 (changes.h). No more than 52
+ * bits, because programs that keep them in a double (npm) stay right. On the
+ * rare collision within one mount the next free number is taken.
+ *
+ * In a writable mount a node whose inode differs from the revision points to
+ * its cnode instead of its place in the revision. Which of the two it is, and
+ * with it `parent` and `index`, only changes with the tree lock of changes.h
+ * held for writing; whoever looks holds it shared.
  *
  * Life: a node lives while the kernel holds lookups on it or a known child
  * hangs below it. The kernel never forgets an inode that a request in flight
@@ -26,6 +32,10 @@
 #include <scorpio/types.h>
 
 #define NODE_ROOT 1u
+#define NODE_CHANGED UINT32_MAX /* index of a node that has a cnode */
+
+struct changes;
+struct cnode;
 
 struct dir { /* what a known directory has on top */
 	struct scorpio_id tree; /* len 0: shown empty (a submodule) */
@@ -38,12 +48,21 @@ struct dir { /* what a known directory has on top */
 struct node {
 	uint64_t ino;
 	struct node *next;   /* lock: table; hash chain */
-	struct node *parent; /* immutable; NULL for the root */
+	union {
+		struct node *parent;   /* in the revision; NULL for its root */
+		struct cnode *changed; /* if index is NODE_CHANGED */
+	};
 	struct dir *dir;     /* immutable; NULL for files */
 	uint64_t lookups;    /* lock: table */
 	uint32_t children;   /* lock: table; known nodes below */
-	uint32_t index;      /* immutable; in the parent's tree */
+	uint32_t index;      /* in the parent's tree, or NODE_CHANGED */
 };
+
+/* NULL: as in the revision. */
+static inline struct cnode *node_changed(const struct node *n)
+{
+	return n->index == NODE_CHANGED ? n->changed : NULL;
+}
 
 struct node_table;
 
@@ -52,6 +71,8 @@ void node_table_free(struct node_table *t);
 /* NULL if unknown: the kernel or a hostile client made it up. */
 struct node *node_find(struct node_table *t, uint64_t ino);
 struct node *node_root(struct node_table *t);
+/* Make the table one of a writable mount; before its first request. */
+void node_table_changes(struct node_table *t, struct changes *c);
 
 /* The number this path gets, before collisions. */
 uint64_t node_ino(uint64_t parent, const char *name, size_t len);
@@ -62,10 +83,20 @@ void node_unlock(struct node_table *t);
 struct node *node_enter_locked(struct node_table *t, struct node *parent,
 			       const char *name, size_t name_len,
 			       uint32_t index, const struct scorpio_id *tree);
+/* The same for a changed inode. Tree lock shared, or the edit lock. */
+struct node *node_enter_changed_locked(struct node_table *t,
+				       struct cnode *c);
+/* The known node of that child or NULL, and the number it has or would get. */
+struct node *node_peek(struct node_table *t, struct node *parent,
+		       uint64_t parent_ino, const char *name,
+		       size_t name_len, uint32_t index, uint64_t *ret_ino);
+/* n got a cnode. Tree lock held for writing. */
+void node_attach(struct node_table *t, struct node *n, struct cnode *c);
 /* Keep a valid node beyond the reply: as if looked up once more. */
 void node_hold(struct node_table *t, struct node *n);
-/* Take back n lookups. Unknown numbers are ignored. */
-void node_forget(struct node_table *t, uint64_t ino, uint64_t n);
+/* Take back n lookups. Unknown numbers are ignored. In a writable mount the
+ * tree lock is held shared, and true asks for changes_bury without it. */
+bool node_forget(struct node_table *t, uint64_t ino, uint64_t n);
 
 void node_count(struct node_table *t, uint64_t *ret_nodes,
 		uint64_t *ret_bytes);

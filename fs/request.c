@@ -22,6 +22,22 @@ static const struct {
 	[OP_READDIR] = { "readdir", dir_read },
 	[OP_READDIRPLUS] = { "readdirplus", dir_read },
 	[OP_GETXATTR] = { "getxattr", file_getxattr },
+	[OP_SETATTR] = { "setattr", attr_set },
+	[OP_MKNOD] = { "mknod", names_create },
+	[OP_MKDIR] = { "mkdir", names_create },
+	[OP_SYMLINK] = { "symlink", names_create },
+	[OP_UNLINK] = { "unlink", names_remove },
+	[OP_RMDIR] = { "rmdir", names_remove },
+	[OP_RENAME] = { "rename", names_rename },
+	[OP_LINK] = { "link", names_link },
+	[OP_WRITE] = { "write", write_data },
+	[OP_FALLOCATE] = { "fallocate", write_allocate },
+	[OP_LSEEK] = { "lseek", write_seek },
+	[OP_COPY] = { "copy_file_range", write_copy },
+	[OP_FSYNC] = { "fsync", write_sync },
+	[OP_SETXATTR] = { "setxattr", xattr_set },
+	[OP_LISTXATTR] = { "listxattr", xattr_list },
+	[OP_REMOVEXATTR] = { "removexattr", xattr_set },
 };
 
 static struct metric counters[OP_COUNT] = {
@@ -36,6 +52,22 @@ static struct metric counters[OP_COUNT] = {
 	COUNTER(OP_READDIR, "op=\"readdir\""),
 	COUNTER(OP_READDIRPLUS, "op=\"readdirplus\""),
 	COUNTER(OP_GETXATTR, "op=\"getxattr\""),
+	COUNTER(OP_SETATTR, "op=\"setattr\""),
+	COUNTER(OP_MKNOD, "op=\"mknod\""),
+	COUNTER(OP_MKDIR, "op=\"mkdir\""),
+	COUNTER(OP_SYMLINK, "op=\"symlink\""),
+	COUNTER(OP_UNLINK, "op=\"unlink\""),
+	COUNTER(OP_RMDIR, "op=\"rmdir\""),
+	COUNTER(OP_RENAME, "op=\"rename\""),
+	COUNTER(OP_LINK, "op=\"link\""),
+	COUNTER(OP_WRITE, "op=\"write\""),
+	COUNTER(OP_FALLOCATE, "op=\"fallocate\""),
+	COUNTER(OP_LSEEK, "op=\"lseek\""),
+	COUNTER(OP_COPY, "op=\"copy_file_range\""),
+	COUNTER(OP_FSYNC, "op=\"fsync\""),
+	COUNTER(OP_SETXATTR, "op=\"setxattr\""),
+	COUNTER(OP_LISTXATTR, "op=\"listxattr\""),
+	COUNTER(OP_REMOVEXATTR, "op=\"removexattr\""),
 };
 static METRIC(missed, "scorpio_fuse_waits_total", METRIC_COUNTER, NULL,
 	      "FUSE requests that waited for a source");
@@ -116,6 +148,24 @@ int request_reply_buf(struct request *r, const void *p, size_t n)
 	return 0; /* a failed reply means the kernel no longer waits */
 }
 
+bool request_names_child(const struct request *r)
+{
+	return r->name && (r->op == OP_LOOKUP || r->op == OP_MKNOD ||
+			   r->op == OP_MKDIR || r->op == OP_SYMLINK ||
+			   r->op == OP_UNLINK || r->op == OP_RMDIR ||
+			   r->op == OP_RENAME);
+}
+
+int request_reply_entry(struct request *r,
+			const struct fuse_entry_param *param)
+{
+	watch_request(r, param->ino ? 0 : -ENOENT, 0);
+	/* the kernel gave up waiting: it does not count this lookup */
+	if (fuse_reply_entry(r->req, param) == -ENOENT && param->ino)
+		mount_forget(r->mount, param->ino, 1);
+	return 0;
+}
+
 /* What a program may see of a failure to get an object. Never ENOENT: the
  * entry exists, its content could not be had. */
 static int visible_error(int rc)
@@ -127,24 +177,40 @@ static int visible_error(int rc)
 	case -EFBIG:
 	case -ENOMEM:
 	case -ENOSPC:
-	case -ENODATA:
-	case -ERANGE:
-	case -EINVAL:
-	case -EISDIR:
-	case -ENOTDIR:
 		return -rc;
 	default:
 		return EIO;
 	}
 }
 
+/* Is it a failure of ours, and not just the answer to the question? */
+static bool worth_a_line(int code)
+{
+	switch (code) {
+	case EIO:
+	case ESTALE:
+	case ETIMEDOUT:
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+	case ENOMEM:
+	case EBADMSG:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void reply_error(struct request *r, int rc, bool of_source)
 {
-	int code = of_source || rc != -ENOENT ? visible_error(rc) : ENOENT;
-	bool expected = code == ENOENT || code == ENODATA || code == EINTR ||
-			code == ERANGE;
+	int code = of_source ? visible_error(rc)
+		   : rc == -EAGAIN || rc == -EINPROGRESS || rc == -EBADMSG
+			   ? EIO
+			   : -rc;
+	if (code >= 512) /* the kernel would not take it as an answer */
+		code = EIO;
 
-	if (!expected) {
+	if (worth_a_line(code)) {
 		metric_add(&errors, 1);
 		log_warn("fs", "%s: %s inode %llu%s%s: %s", r->mount->dir,
 			 ops[r->op].name, (unsigned long long)r->ino,
@@ -190,6 +256,8 @@ static void finished(struct request *r)
 		return;
 	list_remove(r);
 	free((char *)r->name);
+	free((char *)r->name2);
+	free((void *)r->data);
 	free(r->path);
 	free(r);
 	/* last: the mount may go away when nothing waits any more */
@@ -223,14 +291,9 @@ static void want_missing(struct request *r)
 	struct mount *m = r->mount;
 	struct want *w = &r->want;
 	bool interrupted;
-	struct node *n;
 
 	free(r->path);
-	r->path = NULL;
-	if (m->needs_path) {
-		n = node_find(m->nodes, r->need_ino);
-		r->path = n ? view_path(m, n) : NULL;
-	}
+	r->path = m->needs_path ? view_path_of(m, r->need_ino) : NULL;
 	r->tries++;
 	fuse_req_interrupt_func(r->req, on_interrupt, r);
 	pthread_mutex_lock(&m->parked_lock);
@@ -250,10 +313,27 @@ static void want_missing(struct request *r)
 		give_up(r, -EINTR);
 }
 
+static void resume(struct request *r);
+
+static void run_in_background(struct pool_task *t)
+{
+	struct request *r = container_of(t, struct request, task);
+
+	r->background = true;
+	resume(r);
+	/* r may be gone */
+}
+
 /* One turn of the operation of a parked request. */
 static void resume(struct request *r)
 {
 	int rc = ops[r->op].run(r);
+
+	if (rc == -EINPROGRESS && !r->background) {
+		r->task.run = run_in_background;
+		pool_add(r->mount->fs->work, &r->task);
+		return;
+	}
 
 	if (rc == -EAGAIN && r->tries >= MAX_TRIES)
 		rc = fail(-EIO, "the store does not keep what is fetched: "
@@ -277,21 +357,34 @@ static void on_object(struct want *w, int result)
 	}
 	/* the operation replies, which ends libfuse's request */
 	fuse_req_interrupt_func(r->req, NULL, NULL);
+	r->background = false; /* nor would this thread like to be kept long */
 	resume(r);
 }
 
-static void park(const struct request *arrived)
+static void *copy(const void *p, size_t n)
+{
+	return p ? memcpy(xmalloc(n + 1), p, n) : NULL;
+}
+
+static void park(const struct request *arrived, int why)
 {
 	struct request *r = xmalloc(sizeof(*r));
 
 	*r = *arrived;
 	r->parked = true;
 	r->name = arrived->name ? xstrdup(arrived->name) : NULL;
+	r->name2 = arrived->name2 ? xstrdup(arrived->name2) : NULL;
+	r->data = copy(arrived->data, arrived->size);
 	r->path = NULL;
+	list_add(r);
+	if (why == -EINPROGRESS) {
+		r->task.run = run_in_background;
+		pool_add(r->mount->fs->work, &r->task);
+		return;
+	}
 	metric_add(&missed, 1);
 	if (r->need_kind == WANT_TREE)
 		ahead_tree_missed(r->mount);
-	list_add(r);
 	want_missing(r);
 }
 
@@ -301,14 +394,14 @@ void request_run(struct request *r)
 
 	r->started = now_ns();
 	rc = ops[r->op].run(r);
-	if (rc == -EAGAIN &&
+	if ((rc == -EAGAIN || rc == -EINPROGRESS) &&
 	    __atomic_load_n(&r->mount->waiting, __ATOMIC_RELAXED) < MAX_PARKED) {
 		r->deadline = r->started + r->mount->fs->request_timeout_ns;
-		park(r);
+		park(r, rc);
 		return;
 	}
 	if (rc)
-		reply_error(r, rc == -EAGAIN ? -EIO : rc, false);
+		reply_error(r, rc, false);
 	finished(r);
 }
 

@@ -5,6 +5,8 @@
  * An operation (dir.c, file.c) tries to answer from the store and returns
  *	0         it replied
  *	-EAGAIN   request_need() names the object it misses
+ *	-EINPROGRESS  it takes too long for a FUSE worker: run it again on a
+ *	          thread of fs.work, where r->background is set
  *	other     the negative errno to reply
  * On -EAGAIN the request is parked: copied to the heap, its object wanted from
  * the source, and the operation runs again from the start when that object has
@@ -14,6 +16,7 @@
 #ifndef FS_REQUEST_H
 #define FS_REQUEST_H
 
+#include "core/pool.h"
 #include "fs/mount.h"
 
 enum op {
@@ -24,6 +27,23 @@ enum op {
 	OP_READDIR,
 	OP_READDIRPLUS,
 	OP_GETXATTR,
+	/* writable mounts */
+	OP_SETATTR,
+	OP_MKNOD,
+	OP_MKDIR,
+	OP_SYMLINK,
+	OP_UNLINK,
+	OP_RMDIR,
+	OP_RENAME,
+	OP_LINK,
+	OP_WRITE,
+	OP_FALLOCATE,
+	OP_LSEEK,
+	OP_COPY,
+	OP_FSYNC,
+	OP_SETXATTR,
+	OP_LISTXATTR,
+	OP_REMOVEXATTR,
 	OP_COUNT
 };
 
@@ -37,9 +57,17 @@ struct request {
 	uint32_t size;
 	uint32_t tries;
 	const char *name; /* borrowed from libfuse, or owned once parked */
-	int64_t started;  /* monotonic */
+	/* of changes; which of them: session_rw.c */
+	const char *name2; /* borrowed, or owned once parked */
+	const void *data;  /* borrowed, or owned once parked; `size` bytes */
+	uint64_t ino2, off2;
+	uint32_t mode, rdev, flags, uid, gid;
+	int64_t atim, mtim;
+	bool kill_priv; /* drop suid and sgid bits */
+	int64_t started; /* monotonic */
 	int64_t deadline;
-	bool parked;
+	bool parked, background;
+	struct pool_task task;
 	/* what is missing, set by request_need */
 	enum want_kind need_kind;
 	struct scorpio_id need_id;
@@ -63,6 +91,12 @@ int request_reply_buf(struct request *r, const void *p, size_t n);
 /* Everything parked ends with -EINTR; waits until it did. */
 void request_cancel_all(struct mount *m);
 const char *request_op_name(enum op op);
+/* r->name is a name in the directory r->ino. */
+bool request_names_child(const struct request *r);
+/* Reply an entry whose lookup was counted; returns 0. */
+struct fuse_entry_param;
+int request_reply_entry(struct request *r,
+			const struct fuse_entry_param *param);
 /* This thread's buffer of at least n bytes; kept until the thread ends. */
 void *request_scratch(size_t n);
 
@@ -73,5 +107,17 @@ int file_getattr(struct request *r);
 int file_read(struct request *r);
 int file_readlink(struct request *r);
 int file_getxattr(struct request *r);
+int names_create(struct request *r); /* mknod, mkdir, symlink */
+int names_remove(struct request *r); /* unlink, rmdir */
+int names_rename(struct request *r);
+int names_link(struct request *r);
+int attr_set(struct request *r);
+int write_data(struct request *r);
+int write_allocate(struct request *r);
+int write_seek(struct request *r);
+int write_copy(struct request *r);
+int write_sync(struct request *r);
+int xattr_set(struct request *r); /* and remove */
+int xattr_list(struct request *r);
 
 #endif

@@ -16,7 +16,9 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "fs/request.h"
+#include "fs/changes.h"
+#include "fs/mountpoint.h"
+#include "fs/session.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -48,6 +50,9 @@ static void on_init(void *user, struct fuse_conn_info *c)
 	c->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 			       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA |
 			       FUSE_CAP_READDIRPLUS_AUTO |
+			       /* O_TRUNC as SETATTR: there is no OPEN */
+			       FUSE_CAP_ATOMIC_O_TRUNC |
+			       FUSE_CAP_HANDLE_KILLPRIV |
 			       FUSE_CAP_WRITEBACK_CACHE);
 	c->want |= c->capable &
 		   (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
@@ -65,7 +70,7 @@ static void on_init(void *user, struct fuse_conn_info *c)
 	__atomic_store_n(&m->initialised, true, __ATOMIC_RELEASE);
 }
 
-static struct request arrived(fuse_req_t req, enum op op, fuse_ino_t ino)
+struct request session_arrived(fuse_req_t req, enum op op, fuse_ino_t ino)
 {
 	return (struct request){
 		.mount = fuse_req_userdata(req), .req = req, .op = op,
@@ -75,7 +80,7 @@ static struct request arrived(fuse_req_t req, enum op op, fuse_ino_t ino)
 
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct request r = arrived(req, OP_LOOKUP, parent);
+	struct request r = session_arrived(req, OP_LOOKUP, parent);
 
 	r.name = name;
 	request_run(&r);
@@ -85,7 +90,7 @@ static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
 	struct mount *m = fuse_req_userdata(req);
 
-	node_forget(m->nodes, ino, n);
+	mount_forget(m, ino, n);
 	fuse_reply_none(req);
 }
 
@@ -94,15 +99,23 @@ static void on_forget_multi(fuse_req_t req, size_t count,
 {
 	struct mount *m = fuse_req_userdata(req);
 
+	bool bury = false;
+
+	if (m->changes)
+		changes_read_lock(m->changes);
 	for (size_t i = 0; i < count; i++)
-		node_forget(m->nodes, f[i].ino, f[i].nlookup);
+		bury |= node_forget(m->nodes, f[i].ino, f[i].nlookup);
+	if (m->changes)
+		changes_read_unlock(m->changes);
+	if (bury)
+		changes_bury(m->changes);
 	fuse_reply_none(req);
 }
 
 static void on_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
-	struct request r = arrived(req, OP_GETATTR, ino);
+	struct request r = session_arrived(req, OP_GETATTR, ino);
 
 	(void)fi;
 	request_run(&r);
@@ -110,7 +123,7 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino,
 
 static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	struct request r = arrived(req, OP_READLINK, ino);
+	struct request r = session_arrived(req, OP_READLINK, ino);
 
 	request_run(&r);
 }
@@ -125,7 +138,7 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	struct request r = arrived(req, OP_READ, ino);
+	struct request r = session_arrived(req, OP_READ, ino);
 
 	(void)fi;
 	r.size = (uint32_t)size;
@@ -136,7 +149,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void list(fuse_req_t req, enum op op, fuse_ino_t ino, size_t size,
 		 off_t off)
 {
-	struct request r = arrived(req, op, ino);
+	struct request r = session_arrived(req, op, ino);
 
 	r.size = (uint32_t)size;
 	r.off = (uint64_t)off;
@@ -160,7 +173,7 @@ static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 static void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
-	struct request r = arrived(req, OP_GETXATTR, ino);
+	struct request r = session_arrived(req, OP_GETXATTR, ino);
 
 	r.name = name;
 	r.size = (uint32_t)size;
@@ -234,16 +247,17 @@ int session_start(struct mount *m, bool allow_other)
 	char program[] = "scorpio", option[] = "-o";
 	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-	int flags;
+	struct fuse_lowlevel_ops ops = operations;
+	int flags, rc;
 
-	m->session = fuse_session_new(&args, &operations, sizeof(operations),
-				      m);
+	if (m->changes)
+		session_writable(&ops);
+	m->session = fuse_session_new(&args, &ops, sizeof(ops), m);
 	fuse_opt_free_args(&args);
 	if (!m->session)
 		return fail(-EINVAL, "libfuse refused the mount options");
 	if (fuse_session_mount(m->session, m->dir)) {
-		int rc = errno ? -errno : -EIO;
-
+		rc = errno ? -errno : -EIO;
 		fuse_session_destroy(steal(&m->session));
 		return fail(rc == -EPERM ? -EACCES : rc,
 			    "cannot mount at %s: %s%s", m->dir, strerror(-rc),
@@ -254,7 +268,10 @@ int session_start(struct mount *m, bool allow_other)
 	m->fd = fuse_session_fd(m->session);
 	flags = fcntl(m->fd, F_GETFL);
 	fcntl(m->fd, F_SETFL, flags | O_NONBLOCK);
-	return 0;
+	rc = m->changes ? session_own_io(m) : 0;
+	if (rc)
+		mountpoint_detach(m->dir, true);
+	return rc;
 }
 
 void session_end(struct mount *m)
@@ -278,6 +295,8 @@ static bool serve(struct mount *m, struct fuse_buf *buf)
 			return true;
 		if (n <= 0)
 			return false;
+		if (m->changes)
+			session_peek(m, buf);
 		fuse_session_process_buf(m->session, buf);
 	}
 	return true;

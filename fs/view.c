@@ -42,18 +42,24 @@ struct scorpio_id view_id(const struct tree_entry *e)
 	return id;
 }
 
+uint64_t view_blob_size(struct mount *m, struct store_reader *r,
+			const struct scorpio_id *id)
+{
+	struct store_key key = store_key(m->space, id);
+	struct blob_info blob;
+
+	return store_blob(r, &key, &blob) ? SCORPIO_SIZE_UNKNOWN : blob.size;
+}
+
 uint64_t view_size(struct mount *m, struct store_reader *r,
 		   const struct tree_entry *e)
 {
 	struct scorpio_id id;
-	struct store_key key;
-	struct blob_info blob;
 
 	if (e->size != SCORPIO_SIZE_UNKNOWN)
 		return e->size;
 	id = view_id(e);
-	key = store_key(m->space, &id);
-	return store_blob(r, &key, &blob) ? SCORPIO_SIZE_UNKNOWN : blob.size;
+	return view_blob_size(m, r, &id);
 }
 
 static void stat_common(struct mount *m, uint64_t ino, int64_t mtime_ns,
@@ -101,58 +107,190 @@ bool view_stat(struct mount *m, struct store_reader *r,
 	return true;
 }
 
-char *view_path(struct mount *m, const struct node *n)
+bool view_stat_changed(struct mount *m, struct store_reader *r,
+		       const struct cnode *c, struct stat *st)
 {
-	struct store_reader r;
-	struct tree_entry e;
-	char *path = NULL, *longer;
+	uint64_t size;
 
-	if (store_read_begin(m->store, &r))
-		return NULL;
-	for (; n->parent; n = n->parent) {
-		if (view_entry(m, &r, n, &e)) {
-			free(path);
-			store_read_end(&r);
-			return NULL;
-		}
-		longer = path ? xasprintf("%.*s/%s", (int)e.name_len, e.name,
-					  path)
-			      : xstrndup(e.name, e.name_len);
-		free(path);
-		path = longer;
-	}
-	store_read_end(&r);
-	if (m->subdir && *m->subdir) {
-		longer = path ? xasprintf("%s/%s", m->subdir, path)
-			      : xstrdup(m->subdir);
-		free(path);
-		path = longer;
-	}
-	return path ? path : xstrdup("");
+	changes_stat(c, m->uid, m->gid, st);
+	if (c->v.content != CONTENT_LOWER || changes_is_dir(c) ||
+	    c->v.size != SCORPIO_SIZE_UNKNOWN)
+		return true;
+	size = view_blob_size(m, r, &c->v.id);
+	if (size == SCORPIO_SIZE_UNKNOWN)
+		return false;
+	st->st_size = (off_t)size;
+	st->st_blocks = (blkcnt_t)((size + 511) / 512);
+	return true;
 }
 
-/* One component: find `name` in `tree`, fetching the tree if needed. */
-static int step(struct mount *m, const struct scorpio_ref *tree,
-		const char *name, size_t len, int64_t deadline,
-		uint64_t parent_ino, struct view_found *ret)
+static void content_changed(struct mount *m, struct store_reader *r,
+			    struct cnode *c, struct view_content *ret)
 {
+	*ret = (struct view_content){
+		.kind = S_ISREG(c->v.mode)   ? SCORPIO_FILE
+			: S_ISLNK(c->v.mode) ? SCORPIO_SYMLINK
+					     : 0,
+		.content = c->v.content, .id = c->v.id, .file = c->v.file,
+		.size = __atomic_load_n(&c->v.size, __ATOMIC_RELAXED),
+		.privileged = c->xattrs || (c->v.mode & (S_ISUID | S_ISGID)),
+		.changed = c,
+	};
+	if (ret->content == CONTENT_LOWER && ret->size == SCORPIO_SIZE_UNKNOWN)
+		ret->size = view_blob_size(m, r, &ret->id);
+}
+
+int view_content(struct mount *m, struct store_reader *r,
+		 const struct node *n, struct view_content *ret)
+{
+	struct cnode *c = node_changed(n);
+	struct tree_entry e;
+	int rc;
+
+	if (n->dir)
+		return -EISDIR;
+	if (c) {
+		content_changed(m, r, c, ret);
+		return 0;
+	}
+	rc = view_entry(m, r, n, &e);
+	if (!rc)
+		*ret = (struct view_content){
+			.kind = e.kind, .content = CONTENT_LOWER,
+			.id = view_id(&e), .size = view_size(m, r, &e),
+			.privileged = e.mode & (S_ISUID | S_ISGID),
+		};
+	return rc;
+}
+
+/* -- paths ---------------------------------------------------------------------- */
+
+static char *join(char *dir /* takes */, char *rest /* takes */)
+{
+	char *path;
+
+	if (!dir || !rest || !*dir || !*rest) {
+		path = dir && (!rest || !*rest) ? dir : rest;
+		free(path == dir ? rest : dir);
+		return path;
+	}
+	path = xasprintf("%s/%s", dir, rest);
+	free(dir);
+	free(rest);
+	return path;
+}
+
+/* The names from n up to its first changed ancestor, or the root. */
+static char *names_above(struct mount *m, const struct node *n,
+			 const struct cnode **ret_top)
+{
+	char *path = xstrdup("");
+	struct store_reader r;
+	struct tree_entry e;
+
+	*ret_top = NULL;
+	if (store_read_begin(m->store, &r)) {
+		free(path);
+		return NULL;
+	}
+	for (;; n = n->parent) {
+		*ret_top = node_changed(n);
+		if (*ret_top || !n->parent)
+			break;
+		if (view_entry(m, &r, n, &e)) {
+			free(path);
+			path = NULL;
+			break;
+		}
+		path = join(xstrndup(e.name, e.name_len), path);
+	}
+	store_read_end(&r);
+	return path;
+}
+
+static char *below_subdir(struct mount *m, char *path /* takes */)
+{
+	return path && m->subdir && *m->subdir
+		       ? join(xstrdup(m->subdir), path)
+		       : path;
+}
+
+char *view_path(struct mount *m, const struct node *n)
+{
+	const struct cnode *top;
+	char *path = names_above(m, n, &top);
+
+	if (path && top) {
+		if (!top->v.lower_path) {
+			free(path);
+			return NULL;
+		}
+		path = join(xstrdup(top->v.lower_path), path);
+	}
+	return below_subdir(m, path);
+}
+
+char *view_path_of(struct mount *m, uint64_t ino)
+{
+	const struct cnode *c;
+	struct node *n;
+	char *path = NULL;
+
+	view_lock(m);
+	n = node_find(m->nodes, ino);
+	c = !n && m->changes ? changes_find(m->changes, ino) : NULL;
+	if (n)
+		path = view_path(m, n);
+	else if (c && c->v.lower_path)
+		path = below_subdir(m, xstrdup(c->v.lower_path));
+	view_unlock(m);
+	return path;
+}
+
+char *view_shown_path(struct mount *m, uint64_t ino)
+{
+	const struct cnode *top = NULL;
+	struct node *n;
+	char *path;
+
+	view_lock(m);
+	n = node_find(m->nodes, ino);
+	path = n ? names_above(m, n, &top) : NULL;
+	if (path && top)
+		path = join(changes_path(top, NULL), path);
+	view_unlock(m);
+	return path;
+}
+
+/* -- walking ---------------------------------------------------------------------- */
+
+/* What is at `name` in a lower tree, which is fetched if needed. */
+static int step_lower(struct mount *m, const char *path, const char *name,
+		      size_t len, int64_t deadline, struct view_found *at)
+{
+	cleanup_free char *lower =
+		below_subdir(m, xstrdup(at->lower));
+	struct scorpio_ref ref = { .id = at->id, .path = lower,
+				   .path_len = (uint32_t)strlen(lower),
+				   .kind = SCORPIO_DIR };
 	struct store_reader r;
 	struct tree_view v;
 	struct tree_entry e;
-	int64_t index = -1;
+	size_t used = strlen(at->lower);
+	int64_t index;
 	int rc;
 
 	for (int tries = 0; tries < 4; tries++) {
 		rc = store_read_begin(m->store, &r);
 		if (rc)
 			return rc;
-		rc = view_tree(m, &r, &tree->id, &v);
+		rc = view_tree(m, &r, &ref.id, &v);
 		if (!rc)
 			break;
 		store_read_end(&r);
 		if (rc != -EAGAIN)
 			return rc;
-		rc = source_need(m->source, WANT_TREE, tree, WANT_DEMAND,
+		rc = source_need(m->source, WANT_TREE, &ref, WANT_DEMAND,
 				 deadline);
 		if (rc)
 			return rc;
@@ -160,19 +298,89 @@ static int step(struct mount *m, const struct scorpio_ref *tree,
 	if (rc)
 		return fail(-EIO, "the store does not keep what is fetched");
 	index = tree_find(&v, name, len);
-	if (index >= 0) {
+	if (index >= 0 && used + len + 2 <= sizeof(at->lower)) {
 		tree_entry_at(&v, (uint32_t)index, &e);
-		*ret = (struct view_found){
-			.kind = e.kind, .mode = e.mode, .id = view_id(&e),
-			.size = view_size(m, &r, &e),
-			.mtime_ns = e.mtime_ns == SCORPIO_TIME_UNKNOWN
-					    ? m->time_ns
-					    : e.mtime_ns,
-			.ino = node_ino(parent_ino, name, len),
-		};
+		at->kind = e.kind;
+		at->mode = e.mode;
+		at->id = view_id(&e);
+		at->size = view_size(m, &r, &e);
+		at->mtime_ns = e.mtime_ns == SCORPIO_TIME_UNKNOWN ? m->time_ns
+								  : e.mtime_ns;
+		at->ino = node_ino(at->ino, name, len);
+		at->changed = at->has_cnode = false;
+		snprintf(at->lower + used, sizeof(at->lower) - used,
+			 "%s%.*s", used ? "/" : "", (int)len, name);
 	}
 	store_read_end(&r);
-	return index < 0 ? -ENOENT : 0;
+	return index < 0 ? fail(-ENOENT, "%.*s does not exist in this "
+				"revision", (int)(name + len - path), path)
+			 : 0;
+}
+
+static void found_changed(struct mount *m, const struct cnode *c,
+			  struct view_found *ret)
+{
+	const struct cvalue *v = &c->v;
+	struct stat st;
+
+	changes_stat(c, m->uid, m->gid, &st);
+	*ret = (struct view_found){
+		.kind = S_ISDIR(v->mode)   ? SCORPIO_DIR
+			: S_ISLNK(v->mode) ? SCORPIO_SYMLINK
+					   : SCORPIO_FILE,
+		.mode = v->mode & 07777, .ino = v->ino,
+		.size = v->content == CONTENT_LOWER ? v->size
+						    : (uint64_t)st.st_size,
+		.mtime_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec,
+		.changed = !changes_is_dir(c) && v->content != CONTENT_LOWER,
+		.has_cnode = true,
+	};
+	ret->id = changes_is_dir(c) ? changes_tree(c)
+		  : ret->changed    ? (struct scorpio_id){ 0 }
+				    : v->id;
+	snprintf(ret->lower, sizeof(ret->lower), "%s",
+		 v->lower_path ? v->lower_path : "");
+}
+
+/* True if the workspace itself has a say about that name: then *ret_rc. */
+static bool step_changed(struct mount *m, const char *name, size_t len,
+			 struct view_found *at, int *ret_rc)
+{
+	struct cname *found = NULL;
+	struct cnode *dir;
+
+	/* all that is above a changed inode is changed as well */
+	if (!m->changes || !at->has_cnode)
+		return false;
+	view_lock(m);
+	dir = changes_find(m->changes, at->ino);
+	if (dir && dir->dir)
+		found = changes_name(dir, name, len);
+	*ret_rc = -ENOENT;
+	if (found && found->node) {
+		found_changed(m, found->node, at);
+		*ret_rc = 0;
+	}
+	view_unlock(m);
+	return found;
+}
+
+static int step(struct mount *m, const char *path, const char *name,
+		size_t len, int64_t deadline, struct view_found *at)
+{
+	int rc;
+
+	if (at->kind != SCORPIO_DIR && at->kind != SCORPIO_SUBMODULE)
+		return fail(-ENOTDIR, "%.*s is not a directory",
+			    (int)(name - path - 1), path);
+	if (step_changed(m, name, len, at, &rc))
+		return rc ? fail(rc, "%.*s does not exist",
+				 (int)(name + len - path), path)
+			  : 0;
+	if (at->id.len && at->kind == SCORPIO_DIR)
+		return step_lower(m, path, name, len, deadline, at);
+	return fail(-ENOENT, "%.*s does not exist", (int)(name + len - path),
+		    path);
 }
 
 int view_walk(struct mount *m, const char *path, int64_t deadline,
@@ -180,38 +388,17 @@ int view_walk(struct mount *m, const char *path, int64_t deadline,
 {
 	struct view_found at = { .kind = SCORPIO_DIR, .mode = 0755,
 				 .ino = NODE_ROOT, .id = m->root,
-				 .size = 4096, .mtime_ns = m->time_ns };
-	bool sub = m->subdir && *m->subdir;
-	cleanup_free char *full =
-		sub ? xasprintf("%s/%s", m->subdir, path) : xstrdup(path);
-	const char *p = full + (sub ? strlen(m->subdir) + 1 : 0);
+				 .size = 4096, .mtime_ns = m->time_ns,
+				 .has_cnode = true };
+	const char *p = path;
 
 	while (*p) {
 		size_t len = strcspn(p, "/");
-		struct scorpio_ref ref = { .id = at.id, .path = full,
-					   .path_len = (uint32_t)(p - full),
-					   .kind = SCORPIO_DIR };
-		int rc;
+		int rc = len ? step(m, path, p, len, deadline, &at) : 0;
 
-		if (!len) {
-			p++;
-			continue;
-		}
-		while (ref.path_len && full[ref.path_len - 1] == '/')
-			ref.path_len--;
-		if (at.kind != SCORPIO_DIR && at.kind != SCORPIO_SUBMODULE)
-			return fail(-ENOTDIR, "%.*s is not a directory",
-				    (int)ref.path_len, full);
-		rc = at.id.len && at.kind == SCORPIO_DIR
-			     ? step(m, &ref, p, len, deadline, at.ino, &at)
-			     : -ENOENT;
-		if (rc == -ENOENT)
-			return fail(-ENOENT,
-				    "%.*s does not exist in this revision",
-				    (int)(p + len - full), full);
 		if (rc)
 			return rc;
-		p += len;
+		p += len + (p[len] == '/');
 	}
 	*ret = at;
 	return 0;

@@ -6,11 +6,25 @@
 #ifndef FS_VIEW_H
 #define FS_VIEW_H
 
+#include "fs/changes.h"
 #include "fs/mount.h"
 
 #include <sys/stat.h>
 
-/* The entry of a node that is not the root. Valid until store_read_end. */
+/* Around everything that looks at nodes of a writable mount. Nothing that
+ * waits, replies or takes it again in between. */
+static inline void view_lock(struct mount *m)
+{
+	if (m->changes)
+		changes_read_lock(m->changes);
+}
+static inline void view_unlock(struct mount *m)
+{
+	if (m->changes)
+		changes_read_unlock(m->changes);
+}
+
+/* The entry of an unchanged node that is not the root. Valid until store_read_end. */
 int view_entry(struct mount *m, struct store_reader *r, const struct node *n,
 	       struct tree_entry *ret);
 /* The tree of a directory node; an empty view for submodules. */
@@ -23,12 +37,40 @@ bool view_stat(struct mount *m, struct store_reader *r,
 	       const struct tree_entry *e, uint64_t ino, struct stat *ret);
 void view_stat_dir(struct mount *m, uint64_t ino, int64_t mtime_ns,
 		   uint32_t mode, struct stat *ret);
+/* The same of a changed inode. */
+bool view_stat_changed(struct mount *m, struct store_reader *r,
+		       const struct cnode *c, struct stat *ret);
+/* What the kernel shall remember of a changed inode; counts a lookup. View and
+ * node table locked. (dir.c) */
+void dir_fill_changed(struct mount *m, struct store_reader *r,
+		      struct cnode *c, struct fuse_entry_param *ret);
+/* Where the content of a file or link is now. -EISDIR; -EAGAIN: the tree it
+ * hangs in is missing. */
+struct view_content {
+	uint8_t kind;    /* SCORPIO_FILE or SCORPIO_SYMLINK; 0 anything else */
+	uint8_t content; /* enum content */
+	struct scorpio_id id; /* CONTENT_LOWER */
+	uint64_t file;        /* CONTENT_UPPER */
+	uint64_t size;        /* or SCORPIO_SIZE_UNKNOWN */
+	bool privileged;      /* a write must drop suid bits or capabilities */
+	struct cnode *changed;
+};
+int view_content(struct mount *m, struct store_reader *r,
+		 const struct node *n, struct view_content *ret);
+/* The size of content in the store, or SCORPIO_SIZE_UNKNOWN. */
+uint64_t view_blob_size(struct mount *m, struct store_reader *r,
+			const struct scorpio_id *id);
 /* The exact size of an entry, or SCORPIO_SIZE_UNKNOWN. */
 uint64_t view_size(struct mount *m, struct store_reader *r,
 		   const struct tree_entry *e);
-/* Path relative to the source's root (subdir included): allocated, NULL if a
- * tree on the way is not in the store any more. */
+/* Path in the revision, relative to the source's root (subdir included):
+ * allocated, NULL if a tree on the way is not in the store any more or the
+ * inode is not of the revision. View locked. */
 char *view_path(struct mount *m, const struct node *n);
+/* The same by number, also of inodes the kernel does not know. Locks. */
+char *view_path_of(struct mount *m, uint64_t ino);
+/* Path as the mount shows it now, relative to it. Locks. */
+char *view_shown_path(struct mount *m, uint64_t ino);
 
 /* Blocking: walk a path relative to the mount's root, fetching trees on the
  * way. ret_entry's pointers are copied into *ret. */
@@ -37,7 +79,11 @@ struct view_found {
 	uint32_t mode;
 	uint64_t ino, size;
 	int64_t mtime_ns;
-	struct scorpio_id id;
+	struct scorpio_id id; /* of unchanged content and of lower trees */
+	bool changed;         /* content is the workspace's own */
+	bool has_cnode;
+	char lower[4096];     /* its path in the revision, from the root of the
+			       * mount; "" if it has none */
 };
 int view_walk(struct mount *m, const char *path, int64_t deadline,
 	      struct view_found *ret);

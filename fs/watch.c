@@ -79,8 +79,7 @@ static void trace(struct watch *w, struct request *r, int error,
 		  uint64_t bytes, int64_t now)
 {
 	struct mount *m = r->mount;
-	struct node *n = node_find(m->nodes, r->ino);
-	cleanup_free char *path = n ? view_path(m, n) : NULL;
+	cleanup_free char *path = view_shown_path(m, r->ino);
 	struct fs_event *e;
 	size_t len = path ? strlen(path) : 0;
 	size_t cut = len >= sizeof(e->path) ? len - sizeof(e->path) + 1 : 0;
@@ -97,8 +96,8 @@ static void trace(struct watch *w, struct request *r, int error,
 	};
 	memcpy(e->mount_id, m->id, sizeof(e->mount_id));
 	snprintf(e->path, sizeof(e->path), "%s%s%s", path ? path + cut : "?",
-		 r->name && r->op == OP_LOOKUP ? "/" : "",
-		 r->name && r->op == OP_LOOKUP ? r->name : "");
+		 request_names_child(r) && path && *path ? "/" : "",
+		 request_names_child(r) ? r->name : "");
 }
 
 void watch_request(struct request *r, int error, uint64_t bytes)
@@ -204,7 +203,6 @@ void watch_read(struct mount *m, uint64_t ino)
 {
 	struct recording *rec =
 		__atomic_load_n(&m->recording, __ATOMIC_ACQUIRE);
-	struct node *n;
 	char *path;
 
 	if (!rec)
@@ -212,8 +210,7 @@ void watch_read(struct mount *m, uint64_t ino)
 	lock_scope(&rec->lock);
 	if (rec->stopped || rec->n >= RECORD_MAX || !see(rec, ino))
 		return;
-	n = node_find(m->nodes, ino);
-	path = n ? view_path(m, n) : NULL;
+	path = view_shown_path(m, ino);
 	if (!path)
 		return;
 	if (rec->n == rec->cap) {
@@ -285,12 +282,10 @@ int fs_record_stop(struct fs *f, const char *id_or_dir,
 {
 	struct mount *m = mount_acquire(f, id_or_dir);
 	struct recording *rec;
-	size_t cut;
 	int rc = 0;
 
 	if (!m)
 		return fail(-ENOENT, "no mount %s", id_or_dir);
-	cut = m->subdir && *m->subdir ? strlen(m->subdir) + 1 : 0;
 	rec = __atomic_load_n(&m->recording, __ATOMIC_ACQUIRE);
 	if (!rec) {
 		mount_release(m);
@@ -301,7 +296,7 @@ int fs_record_stop(struct fs *f, const char *id_or_dir,
 		rc = fail(-ENOENT, "%s is not being recorded", id_or_dir);
 	rec->stopped = true;
 	for (size_t i = 0; !rc && i < rec->n; i++)
-		rc = fn(ctx, rec->paths[i] + cut);
+		rc = fn(ctx, rec->paths[i]);
 	recording_clear(rec);
 	pthread_mutex_unlock(&rec->lock);
 	mount_release(m);

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace.h"
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/id.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "fs/changes.h"
+#include "fs/upper.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define NAME_MAX_ 128
+#define META_MAX (64 * KiB)
+#define META_FORMAT 1
+
+static bool valid_name(const char *s)
+{
+	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
+			     "xyz0123456789._-");
+
+	return n && n <= NAME_MAX_ && !s[n] && s[0] != '.';
+}
+
+/* -- meta ------------------------------------------------------------------------- */
+
+static bool get_id(const json_t *meta, const char *key, struct scorpio_id *ret)
+{
+	return id_from_hex(json_get_text(meta, key, ""), ret);
+}
+
+static int parse_meta(struct workspace *w, const json_t *meta)
+{
+	if (json_get_int(meta, "format", 0) != META_FORMAT)
+		return fail(-EBADMSG, "written by another version");
+	w->source = xstrdup(json_get_text(meta, "source", ""));
+	w->subdir = xstrdup(json_get_text(meta, "subdir", ""));
+	w->rev_spec = xstrdup(json_get_text(meta, "rev_spec", ""));
+	snprintf(w->rev.text, sizeof(w->rev.text), "%s",
+		 json_get_text(meta, "rev", ""));
+	snprintf(w->rev.label, sizeof(w->rev.label), "%s",
+		 json_get_text(meta, "label", ""));
+	w->rev.kind = SCORPIO_DIR;
+	w->rev.time_ns = json_get_int(meta, "rev_time_ns",
+				      SCORPIO_TIME_UNKNOWN);
+	w->time_ns = json_get_int(meta, "time_ns", 0);
+	w->created_ns = json_get_int(meta, "created_ns", 0);
+	if (!get_id(meta, "rev_root", &w->rev.root) ||
+	    !get_id(meta, "root", &w->root))
+		return fail(-EBADMSG, "no valid root");
+	return 0;
+}
+
+/* -ENOENT: there is none. */
+static int read_meta(struct workspace *w)
+{
+	cleanup_free char *path = xasprintf("%s/meta", w->dir);
+	cleanup_free char *text = NULL;
+	json_t *meta = NULL;
+	size_t len = 0;
+	int rc = path_read(path, META_MAX, &text, &len);
+
+	if (!rc)
+		rc = json_parse(text, len, "meta", &meta);
+	if (!rc)
+		rc = parse_meta(w, meta);
+	json_decref(meta);
+	return rc && rc != -ENOENT ? fail_prefix(rc, "workspace %s", w->dir)
+				   : rc;
+}
+
+static void set_id(json_t *meta, const char *key, const struct scorpio_id *id)
+{
+	char hex[ID_HEX_MAX];
+
+	json_object_set_new(meta, key, json_string(id_hex(id, hex)));
+}
+
+static int write_meta(struct workspace *w, const struct mount *m)
+{
+	cleanup_free char *path = xasprintf("%s/meta", w->dir);
+	struct buf text = BUF_INIT;
+	json_t *meta = json_object();
+	int rc;
+
+	json_object_set_new(meta, "format", json_integer(META_FORMAT));
+	json_object_set_new(meta, "source", json_string(w->source));
+	json_object_set_new(meta, "subdir", json_string(m->subdir));
+	json_object_set_new(meta, "rev_spec", json_string(m->rev_spec));
+	json_object_set_new(meta, "rev", json_string(m->rev.text));
+	json_object_set_new(meta, "label", json_string(m->rev.label));
+	if (m->rev.time_ns != SCORPIO_TIME_UNKNOWN)
+		json_object_set_new(meta, "rev_time_ns",
+				    json_integer(m->rev.time_ns));
+	set_id(meta, "rev_root", &m->rev.root);
+	set_id(meta, "root", &m->root);
+	json_object_set_new(meta, "time_ns", json_integer(m->time_ns));
+	json_object_set_new(meta, "created_ns", json_integer(m->created_ns));
+	json_print_pretty(meta, &text);
+	buf_putc(&text, '\n');
+	json_decref(meta);
+	/* synced at the first fsync: mounting stays quick */
+	rc = path_write(path, text.data, text.len, 0600, false);
+	buf_done(&text);
+	return rc ? fail_prefix(rc, "workspace %s", w->dir) : 0;
+}
+
+/* -- life ---------------------------------------------------------------------------- */
+
+static int take_lock(struct workspace *w)
+{
+	cleanup_free char *path = xasprintf("%s/lock", w->dir);
+
+	w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (w->lock < 0)
+		return fail(-errno, "workspace %s: %s", w->dir,
+			    strerror(errno));
+	if (flock(w->lock, LOCK_EX | LOCK_NB))
+		return fail(errno == EWOULDBLOCK ? -EBUSY : -errno,
+			    "workspace %s is mounted already", w->name);
+	return 0;
+}
+
+static void workspace_free(struct workspace *w)
+{
+	if (w->lock >= 0)
+		close(w->lock);
+	free(w->name);
+	free(w->dir);
+	free(w->source);
+	free(w->subdir);
+	free(w->rev_spec);
+	free(w);
+}
+
+/* What is asked must be what it was made from. */
+static int check_same(const struct workspace *w,
+		      const struct fs_mount_request *r, const char *source)
+{
+	const char *rev = r->rev ? r->rev : "";
+
+	if (strcmp(w->source, source))
+		return fail(-EINVAL, "workspace %s is one of %s, not of %s",
+			    w->name, w->source, source);
+	if (*rev && strcmp(rev, w->rev_spec) && strcmp(rev, w->rev.text) &&
+	    strcmp(rev, w->rev.label) &&
+	    (strlen(rev) < 7 || strncmp(rev, w->rev.text, strlen(rev))))
+		return fail(-EINVAL, "workspace %s is based on %s (%s): mount "
+			    "it without a revision, or under another name",
+			    w->name, w->rev_spec, w->rev.text);
+	return 0;
+}
+
+int workspace_open(struct fs *f, const struct fs_mount_request *r,
+		   const char *id, const char *source,
+		   struct workspace **ret)
+{
+	struct workspace *w;
+	int rc;
+
+	if (!f->options.state_dir)
+		return fail(-ENOTSUP, "this daemon has no place for writable "
+			    "workspaces: mount with --ro");
+	if (r->workspace && !valid_name(r->workspace))
+		return fail(-EINVAL, "%s is no name for a workspace: letters, "
+			    "digits, '.', '_', '-', at most %d", r->workspace,
+			    NAME_MAX_);
+	w = xcalloc(1, sizeof(*w));
+	w->lock = -1;
+	w->named = r->workspace;
+	w->name = xstrdup(r->workspace ? r->workspace : id);
+	w->dir = xasprintf("%s/%s", f->options.state_dir, w->name);
+	rc = path_make_dirs(w->dir, 0700);
+	if (!rc)
+		rc = take_lock(w);
+	if (!rc) {
+		rc = read_meta(w);
+		w->resumed = !rc;
+		if (rc == -ENOENT) {
+			w->source = xstrdup(source);
+			rc = 0;
+		} else if (!rc) {
+			rc = check_same(w, r, source);
+		}
+	}
+	if (rc) {
+		workspace_free(w);
+		return rc;
+	}
+	*ret = w;
+	return 0;
+}
+
+static void attach(void *ctx, struct cnode *n, struct node *known)
+{
+	struct mount *m = ctx;
+
+	node_attach(m->nodes, known, n);
+}
+
+int workspace_begin(struct workspace *w, struct mount *m)
+{
+	struct changes_options o = { .dir = w->dir, .root = m->root,
+				     .root_mtime = m->time_ns,
+				     .attach = attach, .ctx = m };
+	int rc = upper_open(w->dir, !w->resumed, m->fs->fds, &o.upper);
+
+	if (!rc)
+		rc = changes_open(&o, &m->changes);
+	/* last: a directory without it is one that never came to be */
+	if (!rc && !w->resumed)
+		rc = write_meta(w, m);
+	if (!rc)
+		node_table_changes(m->nodes, m->changes);
+	return rc;
+}
+
+static int sync_path(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) ? fail(-errno, "%s: %s", path,
+					  strerror(errno))
+				   : 0;
+}
+
+int workspace_sync(struct workspace *w)
+{
+	cleanup_free char *meta = xasprintf("%s/meta", w->dir);
+	cleanup_free char *above = xasprintf("%s/..", w->dir);
+	int rc;
+
+	if (__atomic_load_n(&w->synced, __ATOMIC_ACQUIRE))
+		return 0;
+	rc = sync_path(meta);
+	if (!rc)
+		rc = sync_path(w->dir);
+	if (!rc)
+		rc = sync_path(above);
+	if (!rc)
+		__atomic_store_n(&w->synced, true, __ATOMIC_RELEASE);
+	return rc;
+}
+
+void workspace_close(struct workspace *w, bool discard)
+{
+	if (!w)
+		return;
+	if (discard && (path_empty_dir(w->dir) || rmdir(w->dir)))
+		log_warn("fs", "%s could not be removed: %s", w->dir,
+			 strerror(errno));
+	workspace_free(w);
+}
+
+/* -- those on the disk --------------------------------------------------------------- */
+
+static uint64_t disk_bytes(const char *dir)
+{
+	cleanup_free char *path = NULL;
+	struct dirent *e;
+	struct stat st;
+	uint64_t sum = 0;
+	DIR *d = opendir(dir);
+
+	while (d && (e = readdir(d))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		sum += (uint64_t)st.st_blocks * 512;
+		if (S_ISDIR(st.st_mode)) {
+			free(path);
+			path = xasprintf("%s/%s", dir, e->d_name);
+			sum += disk_bytes(path);
+		}
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
+static char *mounted_at(struct fs *f, const char *name)
+{
+	lock_scope(&f->lock);
+	for (struct mount *m = f->mounts; m; m = m->next)
+		if (m->workspace && !strcmp(m->workspace->name, name))
+			return xstrdup(m->dir);
+	return xstrdup("");
+}
+
+static int tell(struct fs *f, const char *name,
+		int (*fn)(void *ctx, const struct fs_workspace *w), void *ctx)
+{
+	struct workspace *w = xcalloc(1, sizeof(*w));
+	cleanup_free char *dir = mounted_at(f, name);
+	struct fs_workspace out;
+	int rc;
+
+	w->lock = -1;
+	w->name = xstrdup(name);
+	w->dir = xasprintf("%s/%s", f->options.state_dir, name);
+	rc = read_meta(w);
+	if (!rc) {
+		out = (struct fs_workspace){
+			.name = w->name, .source = w->source,
+			.subdir = w->subdir, .rev = w->rev.text,
+			.state_dir = w->dir, .dir = dir,
+			.created_ns = w->created_ns,
+			.disk_bytes = disk_bytes(w->dir),
+		};
+		rc = fn(ctx, &out);
+	} else {
+		rc = 0; /* not one, or half made */
+	}
+	workspace_free(w);
+	return rc;
+}
+
+int fs_workspaces(struct fs *f,
+		  int (*fn)(void *ctx, const struct fs_workspace *w),
+		  void *ctx)
+{
+	struct dirent *e;
+	DIR *d;
+	int rc = 0;
+
+	if (!f->options.state_dir)
+		return 0;
+	d = opendir(f->options.state_dir);
+	if (!d)
+		return errno == ENOENT ? 0
+				       : fail(-errno, "%s: %s",
+					      f->options.state_dir,
+					      strerror(errno));
+	while (!rc && (e = readdir(d)))
+		if (valid_name(e->d_name))
+			rc = tell(f, e->d_name, fn, ctx);
+	closedir(d);
+	return rc;
+}
+
+int fs_workspace_remove(struct fs *f, const char *name)
+{
+	struct workspace *w;
+	struct stat st;
+	int rc;
+
+	if (!f->options.state_dir || !valid_name(name))
+		return fail(-ENOENT, "no workspace %s", name);
+	w = xcalloc(1, sizeof(*w));
+	w->lock = -1;
+	w->name = xstrdup(name);
+	w->dir = xasprintf("%s/%s", f->options.state_dir, name);
+	rc = lstat(w->dir, &st) ? fail(-ENOENT, "no workspace %s", name)
+				: take_lock(w);
+	if (rc) {
+		workspace_free(w);
+		return rc;
+	}
+	workspace_close(w, true);
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workspace.h - private to fs/: the directory of a writable mount's changes.
+ *
+ *	<state_dir>/<name>/meta        source, revision, root (JSON)
+ *	                   lock        held while mounted
+ *	                   log.*, checkpoint   the changes (wal.h)
+ *	                   upper/      their contents (upper.h)
+ */
+#ifndef FS_WORKSPACE_H
+#define FS_WORKSPACE_H
+
+#include "fs/mount.h"
+
+struct workspace {
+	char *name, *dir;
+	int lock;
+	bool named;   /* by the user: kept even if empty */
+	bool resumed; /* it was there: what follows is from its meta */
+	bool synced;  /* atomic; meta is on the disk */
+	char *source, *subdir, *rev_spec;
+	struct scorpio_revision rev;
+	struct scorpio_id root; /* of subdir */
+	int64_t time_ns, created_ns;
+};
+
+/* Make or find and lock it. -EBUSY mounted already, -EINVAL a bad name or
+ * another source than before, -ENOTSUP no state_dir. */
+int workspace_open(struct fs *f, const struct fs_mount_request *r,
+		   const char *id, const char *source,
+		   struct workspace **ret);
+/* The mount knows its root: write meta if it is new, open the changes. */
+int workspace_begin(struct workspace *w, struct mount *m);
+/* For the first fsync: without meta the changes could not be found again. */
+int workspace_sync(struct workspace *w);
+/* The last word; the changes are closed. Removes it if `discard`. */
+void workspace_close(struct workspace *w, bool discard);
+
+#endif
