@@ -110,6 +110,7 @@ void flight_release(struct flight *fl)
 {
 	free(fl->path);
 	free(fl->text);
+	free(fl->why);
 	free(fl);
 }
 

@@ -28,6 +28,7 @@ struct flight { /* one object; all under flights.lock */
 	struct call *call;          /* while TAKEN */
 	char *path;                 /* owned; fixed while TAKEN */
 	char *text;                 /* owned; of `error` */
+	char *why;                  /* owned; why the last try failed */
 	int error;                  /* deferred to the end of the call */
 	struct scorpio_id id;
 	uint32_t path_len, pid;

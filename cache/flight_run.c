@@ -191,8 +191,11 @@ static bool has_time(const struct flight *fl, int64_t until)
 	return false;
 }
 
-static void delay(struct flights *f, struct flight *fl, int64_t until)
+static void delay(struct flights *f, struct flight *fl, int64_t until,
+		  const char *why)
 {
+	free(fl->why);
+	fl->why = xstrdup(why);
 	fl->state = DELAYED;
 	fl->not_before = until;
 	fl->prev = NULL;
@@ -237,7 +240,7 @@ static void settle(struct flights *f, struct call *c, struct flight *fl, int r,
 	if (transient(r) && fl->tries + 1u < f->o.max_tries) {
 		pause = retry_pause(f, c, ++fl->tries);
 		if (has_time(fl, now + pause)) {
-			delay(f, fl, now + pause);
+			delay(f, fl, now + pause, text);
 			return;
 		}
 	}
@@ -443,7 +446,7 @@ static int64_t expire_flight(struct flights *f, struct flight *fl, int64_t now,
 			     int64_t next)
 {
 	struct want **p = &fl->wants, *w;
-	char text[256];
+	char text[1400];
 
 	while ((w = *p)) {
 		if (w->deadline > now) {
@@ -453,8 +456,9 @@ static int64_t expire_flight(struct flights *f, struct flight *fl, int64_t now,
 		}
 		*p = w->next_;
 		w->next_ = NULL;
-		snprintf(text, sizeof(text), "%s did not answer in time",
-			 f->o.name);
+		snprintf(text, sizeof(text), "%s did not answer in time%s%s",
+			 f->o.name, fl->why ? "; before that: " : "",
+			 fl->why ? fl->why : "");
 		flight_complete(f, w, -ETIMEDOUT, text, now - fl->queued_at);
 		if (!fl->wants) {
 			flight_detached(f, fl); /* may be gone now */

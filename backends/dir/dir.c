@@ -25,9 +25,11 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#define PIECE (256u * 1024u) /* read and poured at once */
+#define PIECE            (256u * 1024u) /* read and poured at once */
+#define FUSE_SUPER_MAGIC 0x65735546
 
 struct dir {
 	const struct scorpio_host *host;
@@ -269,6 +271,24 @@ static int list_failed(struct dir *d, const struct scorpio_ref *ref, int error)
 					      : strerrordesc_np(-error));
 }
 
+/* A FUSE filesystem mounted below our root: a network perhaps, or the very
+ * mount that shows us. It is left out, as an empty directory. */
+static bool is_foreign(struct dir *d, int root, int fd,
+		       const struct scorpio_ref *ref)
+{
+	struct stat mine, its;
+	struct statfs fs;
+
+	if (fstat(root, &mine) < 0 || fstat(fd, &its) < 0 ||
+	    mine.st_dev == its.st_dev || fstatfs(fd, &fs) < 0 ||
+	    fs.f_type != FUSE_SUPER_MAGIC)
+		return false;
+	d->host->log(d->host, SCORPIO_LOG_DEBUG,
+		     "%s/%.*s is another FUSE mount: left out", d->path,
+		     (int)ref->path_len, ref->path);
+	return true;
+}
+
 /* An error here is about this object; the others may follow. What the sink
  * answered must be passed on, though. */
 static int list_one(struct dir *d, int root, const struct scorpio_ref *ref,
@@ -290,7 +310,7 @@ static int list_one(struct dir *d, int root, const struct scorpio_ref *ref,
 				    list_failed(d, ref, r));
 	}
 	r = sink->tree_begin(sink->ctx, &ref->id);
-	if (!r)
+	if (!r && !is_foreign(d, root, fd, ref))
 		r = pour_entries(d, dir, ref, sink, &error);
 	closedir(dir);
 	if (r)

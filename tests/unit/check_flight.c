@@ -88,7 +88,7 @@ START_TEST(gather_window_joins_neighbours)
 	struct crowd *c[10];
 	int i;
 
-	crowd_restart((struct flight_options){ .gather_ns = 100 * NS_PER_MS });
+	crowd_restart((struct flight_options){ .gather_ns = 300 * NS_PER_MS });
 	for (i = 0; i < 10; i++) {
 		c[i] = crowd_one(i + 1, WANT_DEMAND);
 		crowd_send(c[i]);
@@ -105,10 +105,10 @@ START_TEST(large_batch_skips_the_window)
 	struct crowd *c = crowd_new(100, 1, 1, WANT_BLOB, WANT_DEMAND);
 	int64_t t = now_ns();
 
-	crowd_restart((struct flight_options){ .gather_ns = 3 * NS_PER_S });
+	crowd_restart((struct flight_options){ .gather_ns = 60 * NS_PER_S });
 	crowd_send(c);
 	crowd_end(c, 0);
-	ck_assert_int_lt(now_ns() - t, NS_PER_S);
+	ck_assert_int_lt(now_ns() - t, 30 * NS_PER_S);
 }
 END_TEST
 
@@ -208,7 +208,7 @@ START_TEST(deadline_holds_while_the_server_hangs)
 	crowd_send(c);
 	crowd_wait(c, 1);
 	ck_assert_int_ge(now_ns() - t, 59 * NS_PER_MS);
-	ck_assert_int_lt(now_ns() - t, NS_PER_S);
+	ck_assert_int_lt(now_ns() - t, 8 * NS_PER_S);
 	ck_assert_ptr_nonnull(strstr(c->all[0].text, "in time"));
 	crowd_end(c, -ETIMEDOUT);
 	late->list[0]->deadline = now_ns() - 1;
@@ -257,7 +257,9 @@ START_TEST(cancel_stops_the_call_when_nobody_is_left)
 	crowd_await(1);
 	flight_cancel(srv.f, a->list[0]);
 	crowd_end(a, -EINTR);
+	pthread_mutex_lock(&srv.m);
 	ck_assert_uint_eq(srv.running, 1);
+	pthread_mutex_unlock(&srv.m);
 	flight_cancel(srv.f, b->list[0]);
 	crowd_end(b, -EINTR);
 	pthread_mutex_lock(&srv.m);

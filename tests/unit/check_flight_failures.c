@@ -193,11 +193,13 @@ START_TEST(circuit_opens_and_recovers)
 {
 	struct crowd *c = crowd_one(1, WANT_DEMAND),
 		     *d = crowd_one(2, WANT_DEMAND);
+	struct circuit slower = quick;
 	struct flight_stats st;
 	unsigned calls;
 	int64_t t;
 
-	crowd_restart((struct flight_options){ .circuit = &quick });
+	slower.probe_ns = slower.probe_max_ns = 400 * NS_PER_MS;
+	crowd_restart((struct flight_options){ .circuit = &slower });
 	srv.fail_calls = 1000;
 	srv.fail_with = -EIO;
 	crowd_send(c);
