@@ -285,7 +285,7 @@ static int reserve(struct mounts *m, const struct fs_mount_request *r,
 	w->allow_other = r->allow_other;
 	w->uid = r->uid;
 	w->gid = r->gid;
-	w->busy = true;
+	w->busy = w->fresh = true;
 	ranked_scope(&m->lock);
 	if (wanted_at(m, r->dir)) {
 		wanted_free(w);
@@ -318,7 +318,7 @@ int mounts_add(struct mounts *m, const struct fs_mount_request *r,
 		return err;
 	err = fs_mount(m->options.fs, r, ret);
 	lock_take(&m->lock);
-	w->busy = false;
+	w->busy = w->fresh = false;
 	w->tried = true;
 	gone = err || w->gone;
 	if (gone)
@@ -403,7 +403,7 @@ void mounts_restore(struct mounts *m, const struct config *c,
 static bool settled(const struct mounts *m)
 {
 	for (struct wanted *w = m->first; w; w = w->next) {
-		if (!w->tried && !w->there && !w->gone)
+		if (!w->tried && !w->there && !w->gone && !w->fresh)
 			return false;
 	}
 	return true;
@@ -431,7 +431,7 @@ size_t mounts_missing(struct mounts *m)
 	ranked_scope(&m->lock);
 
 	for (struct wanted *w = m->first; w; w = w->next)
-		n += !w->there && !w->gone;
+		n += !w->there && !w->gone && !w->fresh;
 	return n;
 }
 

@@ -17,6 +17,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	int allow_other;
 	int64_t uid, gid;
 	bool from_config; /* not recorded */
+	bool fresh;       /* being made for the first time: not recorded yet */
 	/* changing */
 	char *rev_text; /* resolved; what a restart asks for */
 	char *label;    /* what it was when first asked for */

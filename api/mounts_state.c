@@ -59,7 +59,7 @@ int mounts_state_save(struct mounts *m)
 	lock_scope(&m->save_lock);
 	lock_take(&m->lock);
 	for (struct wanted *w = m->first; w; w = w->next) {
-		if (!w->from_config && !w->gone)
+		if (!w->from_config && !w->gone && !w->fresh)
 			json_array_append_new(list, to_json(w));
 	}
 	lock_drop(&m->lock);

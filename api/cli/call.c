@@ -227,6 +227,9 @@ int cli_call_failed(struct cli *c, int err, const char *code,
 					 : "scorpio serve, or scorpio mount "
 					   "SOURCE DIR, which starts one",
 				 "%s", what);
+	if (!*code)
+		advice = "scorpio status says whether the daemon still runs; "
+			 "scorpio doctor";
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
 		if (strcmp(hints[i].code, code))
 			continue;

@@ -42,7 +42,9 @@ const char *cli_span(int64_t ns, char buf[24])
 {
 	double ms = (double)ns / 1e6;
 
-	if (ms < 1000)
+	if (ms > 0 && ms < 0.1)
+		snprintf(buf, 24, "%.0f us", ms * 1e3);
+	else if (ms < 1000)
 		snprintf(buf, 24, ms < 10 ? "%.1f ms" : "%.0f ms", ms);
 	else if (ms < 120e3)
 		snprintf(buf, 24, "%.1f s", ms / 1e3);

@@ -241,6 +241,17 @@ static int open_daemon(struct cli *c)
 	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 }
 
+/* What will come back: not what was just being made. */
+static size_t count_mounts(const json_t *list)
+{
+	size_t i, n = 0;
+	json_t *m;
+
+	json_array_foreach(list, i, m)
+		n += strcmp(cli_text(m, "state"), "mounting") != 0;
+	return n;
+}
+
 static int stop_run(struct cli *c)
 {
 	cleanup_fd int fd = -1;
@@ -258,7 +269,7 @@ static int stop_run(struct cli *c)
 	if (r)
 		return r;
 	pid = json_integer_value(json_object_get(v, "pid"));
-	mounts = json_array_size(json_object_get(v, "mounts"));
+	mounts = count_mounts(json_object_get(v, "mounts"));
 	ended = wait_for_end(pid, fd, STOP_WAIT_MS);
 	if (c->json)
 		cli_print_json(v);
