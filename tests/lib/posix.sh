@@ -148,8 +148,59 @@ seed_mount() {
     plain_tree "$REPO" "$TWIN"
 }
 
+# small_mount - the same with a small C project, for the workloads: $M, $TWIN
+small_mount() {
+    requires fuse git
+    REPO=$SCRATCH/repo
+    M=$SCRATCH/m
+    TWIN=$SCRATCH/twin
+    mkdir -p "$M"
+    c_project "$REPO"
+    start_daemon
+    rw_mount "$REPO" "$M"
+    plain_tree "$REPO" "$TWIN"
+}
+
+# c_project DIR - a repository: 30 sources, headers, a Makefile with exact
+# dependencies that prints "CC name" for what it compiles
+c_project() {
+    local i
+    git_repo "$1"
+    mkdir -p "$1"/{src,include,docs/deep/er}
+    for i in {1..30}; do
+        printf '#pragma once\nint f%d(int x);\n' "$i" >"$1/include/f$i.h"
+        printf '#include "f%d.h"\n#include "common.h"\nint f%d(int x) { %s }\n' \
+            "$i" "$i" "return x + STEP * $i;" >"$1/src/f$i.c"
+        seq $((i * 100)) >"$1/docs/deep/er/text$i"
+    done
+    echo '#define STEP 1' >"$1/include/common.h"
+    {
+        printf '#include <stdio.h>\n'
+        printf '#include "f%d.h"\n' {1..30}
+        printf 'int main(void) { int x = 0;\n'
+        printf 'x = f%d(x);\n' {1..30}
+        printf 'printf("%%d\\n", x); return 0; }\n'
+    } >"$1/src/main.c"
+    cat >"$1/Makefile" <<'END'
+OBJ := $(patsubst src/%.c,out/%.o,$(wildcard src/*.c))
+out/program: $(OBJ)
+	@echo LINK
+	@$(CC) -o $@ $^
+out/%.o: src/%.c
+	@mkdir -p out
+	@echo CC $*
+	@$(CC) -O1 -MMD -Iinclude -c $< -o $@
+-include $(OBJ:.o=.d)
+END
+    printf '#!/bin/sh\necho ran "$@"\n' >"$1/run.sh"
+    chmod +x "$1/run.sh"
+    ln -s src/main.c "$1/main"
+    git_commit "$1" project
+}
+
 mount_answers() { # DIR
-    timeout 10 stat -f "$1" >/dev/null 2>&1 && timeout 10 ls "$1/tree"
+    timeout 10 stat -f "$1" >/dev/null 2>&1 &&
+        [ "$(timeout 10 ls "$1" 2>/dev/null)" ]
 }
 
 # kill_daemon - at this very moment; and what a person does then
