@@ -9,7 +9,7 @@ requires flex bison bc make gcc
 BENCH_TREE=linux
 bench_tree
 start_daemon
-mount_source "$REPO" "$MNT"
+show "$REPO"
 targets="mm/ lib/ kernel/"
 
 configure() { # SOURCE OUTPUT

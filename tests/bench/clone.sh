@@ -23,7 +23,7 @@ mount_and_read() { # READERS
     bytes=$(git_server_bytes)
 }
 mount_read() {
-    mount_source "$url" "$MNT"
+    show "$url"
     "$BENCH_FS" read "$SCRATCH/list" "$1"
 }
 one() { mount_and_read 1; }
@@ -39,12 +39,12 @@ rm -rf "$SCRATCH/clone"
 # mount alone, and one deep file
 fresh_store
 git_server_reset
-timed mount_source "$url" "$MNT"
+timed show "$url"
 row "mount ready (command to prompt)" "$(calc "$SPENT * 1000" 0)" " ms" "<= 300"
 deep=$(cd "$TREE" && find . -mindepth 6 -type f | sort | head -n1)
 fresh_store
 git_server_reset
-mount_source "$url" "$MNT"
+show "$url"
 first=$(git_server_bytes)
 timed cat "$MNT/$deep"
 bytes=$(git_server_bytes)

@@ -28,7 +28,7 @@ fi
 mkdir -p "$EXT4"
 mount -o loop,noatime,ro "$image" "$EXT4"
 start_daemon
-mount_source "$REPO" "$MNT"
+show "$REPO"
 "$BENCH_FS" list "$MNT" >"$SCRATCH/list.scorpio"
 "$BENCH_FS" list "$EXT4/tree" >"$SCRATCH/list.ext4"
 "$BENCH_FS" read "$SCRATCH/list.scorpio" | cut -d' ' -f3- >"$SCRATCH/sum1"
@@ -44,7 +44,7 @@ remount_ext4() {
     return 0
 }
 remount_scorpio() {
-    scorpio_cli umount "$MNT"
+    hide
     if [ "${dropping:-}" ]; then
         local f
         stop_daemon
@@ -53,7 +53,7 @@ remount_scorpio() {
         done
         start_daemon
     fi
-    mount_source "$SOURCE" "$MNT"
+    show "$SOURCE"
 }
 SOURCE=$REPO
 # pass VERB ARGS... - the seconds of one pass

@@ -44,7 +44,7 @@ write_config
 settle() { # metadata may still be on its way in the background
     fresh_store
     git_server_reset
-    mount_source "$url" "$MNT"
+    show "$url"
     find "$MNT" -maxdepth 1 -printf '%s\n' >/dev/null
     mounted=$(git_server_requests)
 }

@@ -12,6 +12,8 @@ MNT=$SCRATCH/scorpio
 requires root fuse git scorpio
 [ -x "$BENCH_FS" ] || skip "$BENCH_FS is not built"
 
+quietly() { "$@" >"$SCRATCH/quiet.out" 2>&1 || { cat "$SCRATCH/quiet.out"; fail "$*"; }; }
+
 # -- rows --------------------------------------------------------------------------
 
 # row WHAT VALUE [UNIT] [BUDGET] [NOTE]
@@ -54,8 +56,10 @@ rounds() {
 median() { # LEG
     # shellcheck disable=SC2086
     printf '%s\n' ${LEG[$1]} | sort -g |
-        awk '{ v[NR] = $1 } END { printf "%.6f", NR % 2 ? v[(NR + 1) / 2] :
-            (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+        awk '{ v[NR] = $1 } END {
+            a = int((NR + 1) / 2)
+            b = int(NR / 2) + 1
+            printf "%.6f", (v[a] + v[b]) / 2 }'
 }
 
 spread() { # LEG - (max - min) / median in percent
@@ -110,14 +114,12 @@ rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 fresh_store() { # end the daemon, forget everything, start again
     if [ "${DAEMON_PID:-}" ]; then
-        is_mounted "$MNT" && scorpio_cli umount "$MNT"
+        is_mounted "$MNT" && quietly scorpio_cli umount "$MNT"
         stop_daemon
     fi
     rm -rf "${DAEMON_STORE:-$SCRATCH/store}"
     start_daemon
 }
 
-forget_kernel() { # unmount and mount again: the kernel forgets, the store not
-    scorpio_cli umount "$MNT"
-    mount_source "$1" "$MNT"
-}
+show() { quietly mount_source "$1" "$MNT"; } # SOURCE - mounted at $MNT
+hide() { quietly scorpio_cli umount "$MNT"; }

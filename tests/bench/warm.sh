@@ -6,7 +6,7 @@ set -euo pipefail
 
 bench_tree
 start_daemon
-mount_source "$REPO" "$MNT"
+show "$REPO"
 legs=(ext4 scorpio)
 declare -A AT=([ext4]=$TREE [scorpio]=$MNT [overlay]=$SCRATCH/overlay)
 overlay_over "$TREE" && legs+=(overlay)
