@@ -41,7 +41,7 @@ fresh_store
 git_server_reset
 timed show "$url"
 row "mount ready (command to prompt)" "$(calc "$SPENT * 1000" 0)" " ms" "<= 300"
-deep=$(cd "$TREE" && find . -mindepth 6 -type f | sort | head -n1)
+deep=$(cd "$TREE" && find . -mindepth 6 -type f | sort | awk 'NR == 1')
 fresh_store
 git_server_reset
 show "$url"
