@@ -13,6 +13,7 @@
 #include "api/notify.h"
 #include "api/plugins.h"
 #include "backends/builtin.h"
+#include "cache/source.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/http.h"
@@ -344,6 +345,7 @@ static void daemon_free(struct daemon *d)
 	router_free(d->router);
 	mounts_free(d->mounts);
 	fs_free(d->fs);
+	source_join();
 	loader_fini();
 	store_close(d->store);
 	http_reset();
