@@ -18,6 +18,7 @@ mountpoint_of() { sed -n 's|^    \(/.*mnt\)$|\1|p' "$SCRATCH/$1.log" | head -n1;
 page_of() { sed -n 's|^    \(http://.*/\)$|\1|p' "$SCRATCH/$1.log"; }
 
 begin() { # NAME - with SIGINT as a terminal would have it
+    rm -f "$SCRATCH/$1.log"
     cd "$SCRATCH/repo/sub/deep"
     start "$1" env --default-signal=INT "$SCORPIO" try
     cd "$SCRATCH"
