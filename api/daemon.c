@@ -208,12 +208,15 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 		.ctx = d,
 		.offline = config_bool(c, "offline"),
 	};
-	cleanup_free char *state = xasprintf(
-		"%s/mounts.json", config_string(c, "server.store_path"));
+	const char *store = config_string(c, "server.store_path");
+	cleanup_free char *state = xasprintf("%s/mounts.json", store);
+	cleanup_free char *workspaces = xasprintf("%s/workspaces", store);
 	struct mounts_options m = { .state_path = opt->temporary ? NULL : state,
 				    .timeout_ms = RESTORE_TIMEOUT_MS };
-	int r = fs_new(&o, &d->fs);
+	int r;
 
+	o.state_dir = workspaces;
+	r = fs_new(&o, &d->fs);
 	if (r)
 		return problem(why, r, EXIT_INTERNAL,
 			       "cannot start the filesystem",

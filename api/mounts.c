@@ -25,6 +25,7 @@ void wanted_free(struct wanted *w)
 	free(w->subdir);
 	free(w->dir);
 	free(w->job);
+	free(w->workspace);
 	free(w->rev_text);
 	free(w->label);
 	free(w->why);
@@ -92,6 +93,8 @@ static void succeeded(struct wanted *w, const struct fs_mount_info *info)
 	w->rev_text = dup_or_null(info->rev);
 	if (!w->label)
 		w->label = dup_or_null(info->label);
+	if (!w->workspace) /* by which it is found again */
+		w->workspace = dup_or_null(info->workspace);
 	memcpy(w->id, info->id, sizeof(w->id));
 	w->there = true;
 	free(w->why);
@@ -121,7 +124,8 @@ static void attempt(struct wanted *w)
 	struct fs_mount_request r = {
 		.source = w->source, .subdir = w->subdir, .dir = w->dir,
 		.rev = w->rev_text ? w->rev_text : w->rev, .job = w->job,
-		.read_only = true, .allow_other = w->allow_other,
+		.read_only = !w->writable, .workspace = w->workspace,
+		.transient = w->transient, .allow_other = w->allow_other,
 		.uid = w->uid, .gid = w->gid, .metadata = w->metadata,
 		.deadline = deadline,
 	};
@@ -281,6 +285,9 @@ static int reserve(struct mounts *m, const struct fs_mount_request *r,
 	w->rev = dup_or_null(r->rev);
 	w->subdir = dup_or_null(r->subdir);
 	w->job = dup_or_null(r->job);
+	w->workspace = dup_or_null(r->workspace);
+	w->writable = !r->read_only;
+	w->transient = r->transient || !r->workspace;
 	w->metadata = r->metadata;
 	w->allow_other = r->allow_other;
 	w->uid = r->uid;

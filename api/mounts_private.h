@@ -16,9 +16,11 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	enum fs_metadata metadata;
 	int allow_other;
 	int64_t uid, gid;
+	bool writable, transient;
 	bool from_config; /* not recorded */
 	bool fresh;       /* being made for the first time: not recorded yet */
 	/* changing */
+	char *workspace; /* once known; NULL: a read-only view */
 	char *rev_text; /* resolved; what a restart asks for */
 	char *label;    /* what it was when first asked for */
 	char id[FS_ID_LEN + 1];

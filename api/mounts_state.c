@@ -40,6 +40,11 @@ static json_t *to_json(const struct wanted *w)
 	put(v, "label", w->label);
 	put(v, "subdir", w->subdir);
 	put(v, "job", w->job);
+	put(v, "workspace", w->workspace);
+	if (w->writable)
+		json_object_set_new(v, "writable", json_true());
+	if (w->transient)
+		json_object_set_new(v, "transient", json_true());
 	put(v, "metadata", metadata_names[w->metadata]);
 	json_object_set_new(v, "allow_other", json_integer(w->allow_other));
 	json_object_set_new(v, "uid", json_integer(w->uid));
@@ -93,6 +98,9 @@ static void add(struct mounts *m, const json_t *v)
 	w->label = text_of(v, "label");
 	w->subdir = text_of(v, "subdir");
 	w->job = text_of(v, "job");
+	w->workspace = text_of(v, "workspace");
+	w->writable = json_get_bool(v, "writable", false);
+	w->transient = json_get_bool(v, "transient", false);
 	mounts_metadata(json_get_text(v, "metadata", "auto"), &w->metadata);
 	w->allow_other = (int)json_get_int(v, "allow_other", -1);
 	w->uid = json_get_int(v, "uid", -1);

@@ -286,8 +286,10 @@ void changes_abandon(struct changes *c)
 bool changes_untouched(struct changes *c)
 {
 	const struct cnode *root = c->root;
+	const struct cname *own = changes_name(root, FS_OWN_NAME,
+					       strlen(FS_OWN_NAME));
 
-	return !root->dir->count && !root->xattrs &&
+	return root->dir->count == (own && !own->lower_kind) && !root->xattrs &&
 	       root->v.mode == (S_IFDIR | 0755) &&
 	       root->v.uid == CHANGES_OWNER && root->v.gid == CHANGES_OWNER;
 }

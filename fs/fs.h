@@ -27,7 +27,14 @@ struct fs_options {
 	/* Where writable workspaces keep their changes: one directory each
 	 * (0700, made when missing). NULL: only read-only mounts. Copied. */
 	const char *state_dir;
+	/* May a workspace of no name of its own, that holds no change, be
+	 * removed at unmount? Called with ctx when it is over. NULL: yes. */
+	bool (*discard)(void *ctx, const char *state_dir);
 };
+
+/* A file of this name in the root of a workspace is the daemon's: it is no
+ * change, and the journal does not tell of it. */
+#define FS_OWN_NAME ".git"
 
 int fs_new(const struct fs_options *o, struct fs **ret);
 /* Unmounts everything (lazily if busy), ends the workers. NULL is fine. */
@@ -53,6 +60,9 @@ struct fs_mount_request {
 	 * one named by the mount's id, removed at unmount if it holds no
 	 * change. */
 	const char *workspace;
+	/* With a name: as without one, remove it at unmount if it holds no
+	 * change. */
+	bool transient;
 	/* Directories (relative paths) that live on the local disk outside of
 	 * the workspace; NULL-terminated, or NULL. */
 	const char *const *redirect;

@@ -132,6 +132,13 @@ static void make_id(char out[FS_ID_LEN + 1])
 		 b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+static bool may_discard(struct mount *m)
+{
+	const struct fs_options *o = &m->fs->options;
+
+	return !o->discard || o->discard(o->ctx, m->workspace->dir);
+}
+
 static void mount_free(struct mount *m)
 {
 	bool discard = false;
@@ -142,7 +149,8 @@ static void mount_free(struct mount *m)
 	watch_recording_free(m);
 	if (m->changes) {
 		discard = !m->workspace->named &&
-			  changes_untouched(m->changes);
+			  changes_untouched(m->changes) &&
+			  may_discard(m);
 		if (discard)
 			changes_abandon(m->changes);
 		else

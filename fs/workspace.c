@@ -172,7 +172,7 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 			    NAME_MAX_);
 	w = xcalloc(1, sizeof(*w));
 	w->lock = -1;
-	w->named = r->workspace;
+	w->named = r->workspace && !r->transient;
 	w->name = xstrdup(r->workspace ? r->workspace : id);
 	w->dir = xasprintf("%s/%s", f->options.state_dir, w->name);
 	rc = path_make_dirs(w->dir, 0700);

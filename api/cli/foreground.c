@@ -10,8 +10,9 @@ static void tell(const struct fs_mount_info *i)
 {
 	char took[24];
 
-	printf("%s is mounted at %s (%.12s, read-only) in %s; Ctrl-C ends "
-	       "it\n", i->source, i->dir, i->rev,
+	printf("%s is mounted at %s (%.12s, %s) in %s; Ctrl-C ends it\n",
+	       i->source, i->dir, i->rev,
+	       i->read_only ? "read-only" : "writable",
 	       cli_span(i->mount_ns, took));
 	fflush(stdout);
 }

@@ -11,19 +11,25 @@
 #include "core/path.h"
 #include "core/spawn.h"
 
-enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_METADATA, OPT_FOREGROUND,
+enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_RW, OPT_WORKSPACE, OPT_METADATA, OPT_FOREGROUND,
        OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL };
 
 static struct {
 	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
-	bool foreground, lazy;
+	const char *workspace;
+	bool foreground, lazy, writable;
 } own;
 
 static const struct argp_option mount_options[] = {
 	{ "rev", OPT_REV, "REV", 0,
 	  "branch, tag or commit (default: the source's own)", 0 },
 	{ "subdir", OPT_SUBDIR, "PATH", 0, "show only this directory", 0 },
-	{ "ro", OPT_RO, NULL, 0, "read-only (what this version offers)", 0 },
+	{ "ro", OPT_RO, NULL, 0, "a read-only view (the default)", 0 },
+	{ "rw", OPT_RW, NULL, 0,
+	  "a workspace to change things in; mounted at the same place again "
+	  "it goes on", 0 },
+	{ "workspace", OPT_WORKSPACE, "NAME", 0,
+	  "the same under a name of its own", 0 },
 	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
 	  "bring all directories now, or each when looked at", 0 },
 	{ "job", OPT_JOB, "TEXT", 0, "a word of your own, shown in lists", 0 },
@@ -44,6 +50,14 @@ static int mount_option(struct cli *c UNUSED, int key, const char *v)
 		own.subdir = v;
 		return 0;
 	case OPT_RO:
+		own.writable = false;
+		own.workspace = NULL;
+		return 0;
+	case OPT_WORKSPACE:
+		own.workspace = v;
+		/* fallthrough */
+	case OPT_RW:
+		own.writable = true;
 		return 0;
 	case OPT_METADATA:
 		own.metadata = v;
@@ -123,9 +137,10 @@ static void tell(const json_t *v)
 
 	if (!strncmp(label, "refs/", 5) && strchr(label + 5, '/'))
 		label = strchr(label + 5, '/') + 1;
-	printf("%s is mounted at %s (%s%s%.12s, read-only) in %s\n",
+	printf("%s is mounted at %s (%s%s%.12s, %s) in %s\n",
 	       cli_text(v, "source"), cli_text(v, "dir"), label,
 	       *label ? " " : "", cli_text(v, "rev"),
+	       json_get_bool(v, "read_only", true) ? "read-only" : "writable",
 	       cli_span(us * 1000, took));
 }
 
@@ -139,6 +154,9 @@ static json_t *mount_body(const char *source, const char *dir)
 	set(body, "subdir", own.subdir);
 	set(body, "metadata", own.metadata);
 	set(body, "job", own.job);
+	set(body, "workspace", own.workspace);
+	if (own.writable)
+		json_object_set_new(body, "read_only", json_false());
 	if (own.timeout)
 		json_object_set_new(body, "timeout_s",
 				    json_integer(atoll(own.timeout)));
@@ -149,7 +167,8 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 {
 	struct fs_mount_request r = {
 		.source = source, .dir = dir, .rev = own.rev,
-		.subdir = own.subdir, .job = own.job, .read_only = true,
+		.subdir = own.subdir, .job = own.job,
+		.read_only = !own.writable, .workspace = own.workspace,
 		.allow_other = -1, .uid = -1, .gid = -1,
 	};
 

@@ -5,6 +5,7 @@
 #include "api/http/v1.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/registry.h"
 
 #define MOUNT_TIMEOUT_S 120
@@ -16,7 +17,7 @@ static int get_mounts(struct request *r)
 }
 
 struct asked { /* a request to mount; strings owned */
-	char *source, *dir, *rev, *subdir, *job;
+	char *source, *dir, *rev, *subdir, *job, *workspace;
 	struct fs_mount_request fs;
 };
 
@@ -27,6 +28,7 @@ static void asked_done(struct asked *a)
 	free(a->rev);
 	free(a->subdir);
 	free(a->job);
+	free(a->workspace);
 }
 
 /* Fetch a text member into *ret; 0 or an answer was given (r->replied). */
@@ -52,6 +54,7 @@ static int texts(struct request *r, json_t *body, struct asked *a,
 		{ "source", false, &a->source }, { "dir", false, &a->dir },
 		{ "rev", true, &a->rev },	 { "subdir", true, &a->subdir },
 		{ "job", true, &a->job },
+		{ "workspace", true, &a->workspace },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
@@ -91,12 +94,30 @@ static int check(const struct asked *a, const json_t *body,
 	if (metadata && !mounts_metadata(metadata, &f->metadata))
 		return fail(-EINVAL, "metadata must be auto, full or "
 			    "ondemand");
-	if (!json_get_bool(body, "read_only", true))
-		return fail(-ENOTSUP, "writable mounts are not offered by this "
-			    "version");
+	f->read_only = json_get_bool(body, "read_only", !a->workspace);
+	if (f->read_only && a->workspace)
+		return fail(-EINVAL, "a read-only view has no workspace");
 	if (json_is_boolean(json_object_get(body, "allow_other")))
 		f->allow_other = json_get_bool(body, "allow_other", false);
 	return 0;
+}
+
+/* A workspace that was given no name is found again by whoever mounts the same
+ * source at the same place; without changes nothing is kept of it. */
+static void name_workspace(struct asked *a)
+{
+	const char *base = strrchr(a->dir, '/') + 1;
+	uint64_t h = hash_xxh3(a->dir, strlen(a->dir), 0);
+	size_t n = strspn(base, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs"
+				"tuvwxyz0123456789_-");
+
+	h = hash_xxh3(a->source, strlen(a->source), h);
+	if (a->subdir)
+		h = hash_xxh3(a->subdir, strlen(a->subdir), h);
+	a->workspace = n ? xasprintf("%.*s-%08x", (int)MIN(n, 64u), base,
+				     (uint32_t)h)
+			 : xasprintf("workspace-%08x", (uint32_t)h);
+	a->fs.transient = true;
 }
 
 static int make(struct request *r, struct asked *a, json_t *body)
@@ -117,7 +138,9 @@ static int make(struct request *r, struct asked *a, json_t *body)
 	a->fs.rev = a->rev;
 	a->fs.subdir = a->subdir;
 	a->fs.job = a->job;
-	a->fs.read_only = true;
+	if (!a->fs.read_only && !a->workspace)
+		name_workspace(a);
+	a->fs.workspace = a->workspace;
 	e = mounts_add(daemon_mounts(d), &a->fs, &info);
 	if (e)
 		return e;
