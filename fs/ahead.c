@@ -5,9 +5,10 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "fs/crawl.h"
 #include "fs/view.h"
 
-#define MAX_UNDER_WAY 8192          /* wants of one mount */
+#define MAX_UNDER_WAY 20000         /* wants of one mount */
 #define MAX_BATCH 1000              /* wants made by one call */
 #define SMALL_FILE (256 * KiB)      /* siblings above stay away */
 #define MISS_WINDOW (5 * NS_PER_S)
@@ -88,12 +89,13 @@ static bool batch_add(struct batch *b, enum want_kind kind,
 	return true;
 }
 
+typedef bool (*choose_fn)(struct mount *m, struct store_reader *r,
+			  const struct tree_entry *e);
+
 /* Go through a directory's entries and want what `choose` picks: how many. */
-static size_t want_entries(struct mount *m, struct node *dir,
-			   enum want_kind kind,
-			   bool (*choose)(struct mount *m,
-					  struct store_reader *r,
-					  const struct tree_entry *e))
+static size_t want_entries(struct mount *m, const struct scorpio_id *tree,
+			   char *path /* takes */, enum want_kind kind,
+			   choose_fn choose)
 {
 	struct batch *b = xcalloc(1, sizeof(*b));
 	struct store_reader r;
@@ -102,10 +104,10 @@ static size_t want_entries(struct mount *m, struct node *dir,
 	size_t n;
 
 	b->m = m;
-	b->dir_path = m->needs_path ? view_path(m, dir) : NULL;
+	b->dir_path = path;
 	if ((m->needs_path && !b->dir_path) || store_read_begin(m->store, &r))
 		goto out;
-	if (!view_tree(m, &r, &dir->dir->tree, &v)) {
+	if (!view_tree(m, &r, tree, &v)) {
 		for (uint32_t i = 0; i < v.count; i++) {
 			tree_entry_at(&v, i, &e);
 			if (choose(m, &r, &e) && !batch_add(b, kind, &e))
@@ -122,6 +124,14 @@ out:
 	free(b->dir_path);
 	free(b);
 	return n;
+}
+
+static size_t want_of_dir(struct mount *m, struct node *dir,
+			  enum want_kind kind, choose_fn choose)
+{
+	return want_entries(m, &dir->dir->tree,
+			    m->needs_path ? view_path(m, dir) : NULL, kind,
+			    choose);
 }
 
 static bool missing_tree(struct mount *m, struct store_reader *r,
@@ -148,7 +158,7 @@ void ahead_directory(struct mount *m, struct node *dir)
 	size_t wanted_now;
 
 	view_lock(m);
-	wanted_now = want_entries(m, dir, WANT_TREE, missing_tree);
+	wanted_now = want_of_dir(m, dir, WANT_TREE, missing_tree);
 	view_unlock(m);
 	if (wanted_now)
 		ahead_tree_missed(m);
@@ -199,8 +209,17 @@ void ahead_siblings(struct mount *m, struct node *file)
 	}
 	/* the second miss, and then again each time as many more follow */
 	if (__atomic_add_fetch(&parent->dir->misses, 1, __ATOMIC_RELAXED) %
-		    MAX_BATCH == 2)
-		want_entries(m, parent, WANT_BLOB, missing_small);
+		    MAX_BATCH != 2)
+		return;
+	want_of_dir(m, parent, WANT_BLOB, missing_small);
+	crawl_missed(m->crawl, parent);
+}
+
+size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
+		   const char *path)
+{
+	return want_entries(m, tree, path ? xstrdup(path) : NULL, WANT_BLOB,
+			    missing_small);
 }
 
 static bool missing_size(struct mount *m, struct store_reader *r,
@@ -211,7 +230,7 @@ static bool missing_size(struct mount *m, struct store_reader *r,
 
 void ahead_sizes(struct mount *m, struct node *dir)
 {
-	want_entries(m, dir, WANT_SIZE, missing_size);
+	want_of_dir(m, dir, WANT_SIZE, missing_size);
 }
 
 static void metadata_done(void *ctx, int result)

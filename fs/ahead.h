@@ -34,6 +34,10 @@ void ahead_directory(struct mount *m, struct node *dir);
 /* A file's content was missing. The second miss in a directory within a few
  * seconds brings its other small files in one batch. */
 void ahead_siblings(struct mount *m, struct node *file);
+/* The missing small files of a directory: how many were wanted. path is the
+ * directory's, where the backend needs paths. */
+size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
+		   const char *path);
 /* The size of one entry is needed: bring the sizes of the whole directory in
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);

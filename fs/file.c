@@ -4,6 +4,7 @@
  */
 #include "core/error.h"
 #include "fs/ahead.h"
+#include "fs/crawl.h"
 #include "fs/file.h"
 #include "fs/upper.h"
 
@@ -177,6 +178,19 @@ static int64_t read_content(struct request *r, uint64_t off, size_t size,
 	return file_read_content(r, r->ino, &c, off, *ret_buf, size);
 }
 
+/* Before the reply: the node is certain to live until then. */
+static void read_began(struct request *r)
+{
+	struct node *n;
+
+	watch_read(r->mount, r->ino);
+	view_lock(r->mount);
+	n = node_find(r->mount->nodes, r->ino);
+	if (n && n->parent && n->parent->dir)
+		crawl_read(r->mount->crawl, n->parent);
+	view_unlock(r->mount);
+}
+
 int file_read(struct request *r)
 {
 	void *buf = NULL;
@@ -185,7 +199,7 @@ int file_read(struct request *r)
 	if (got < 0)
 		return (int)got;
 	if (!r->off)
-		watch_read(r->mount, r->ino);
+		read_began(r);
 	return request_reply_buf(r, buf, (size_t)got);
 }
 

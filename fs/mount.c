@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "fs/ahead.h"
+#include "fs/crawl.h"
 #include "fs/mountpoint.h"
 #include "fs/request.h"
 #include "fs/upper.h"
@@ -146,6 +147,7 @@ static void mount_free(struct mount *m)
 	if (!m)
 		return;
 	session_end(m);
+	crawl_free(m->crawl);
 	watch_recording_free(m);
 	if (m->changes) {
 		discard = !m->workspace->named &&
@@ -215,6 +217,7 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	m->metadata_wish = r->metadata;
 	m->created_ns = wall_ns();
 	m->ahead = ahead_state_new(r->dir);
+	m->crawl = crawl_new(m);
 	return m;
 }
 

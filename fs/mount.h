@@ -44,6 +44,7 @@ struct mount {
 	struct notifier *notifier;
 	bool kill_priv; /* the kernel leaves dropping suid bits to us */
 	struct ahead_state *ahead; /* counted; ahead.h */
+	struct crawl *crawl;       /* crawl.h */
 	struct fuse_session *session;
 	int fd;
 
