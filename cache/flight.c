@@ -8,6 +8,7 @@
 
 #define DONE_THREADS 4
 #define TABLE_MIN    256
+#define COMPANY      256 /* hints that go along with a demanded one */
 
 __thread const struct flights *flight_thread;
 
@@ -213,15 +214,28 @@ static struct flight *flight_of(struct flights *f, const struct want *w)
 	return fl;
 }
 
+/* Somebody waits for what was only a hint: the hints queued behind it go along.
+ * They are what he will ask for next, and one call for all costs a server
+ * little more than one for each. */
+static void promote(struct flights *f, struct flight *fl, enum want_prio prio)
+{
+	struct flight *next;
+
+	for (int i = 0; fl && i < COMPANY; i++) {
+		next = fl->next;
+		flight_dequeue(f, fl);
+		fl->prio = prio;
+		flight_enqueue(f, fl);
+		fl = next;
+	}
+}
+
 static void attach(struct flights *f, struct want *w)
 {
 	struct flight *fl = flight_of(f, w);
 
-	if (w->prio < fl->prio && fl->state == QUEUED) {
-		flight_dequeue(f, fl);
-		fl->prio = w->prio;
-		flight_enqueue(f, fl);
-	}
+	if (w->prio < fl->prio && fl->state == QUEUED)
+		promote(f, fl, w->prio);
 	fl->prio = MIN(fl->prio, w->prio);
 	if (!fl->wants && fl->call)
 		fl->call->live++;

@@ -39,6 +39,10 @@ struct flight { /* one object; all under flights.lock */
 	bool poured, finished;
 };
 
+/* Hints may wait this many gather windows for company: a call costs a server
+ * more (a process, with git) than most objects do. */
+#define GATHER_AHEAD 20
+
 struct queue {
 	struct flight *head, *tail;
 	uint32_t len;

@@ -37,7 +37,9 @@ static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
 		if (!q->head)
 			continue;
 		if (q->gather_until > now &&
-		    q->len < MIN(GATHER_ENOUGH, f->o.batch_max))
+		    q->len < (prio == WANT_DEMAND
+				      ? MIN(GATHER_ENOUGH, f->o.batch_max)
+				      : f->o.batch_max))
 			alarm_set(&f->alarm, q->gather_until);
 		else if (!best || q->head->queued_at < best->head->queued_at)
 			best = q;

@@ -71,7 +71,11 @@ void flight_enqueue(struct flights *f, struct flight *fl)
 	struct queue *q = &f->queues[fl->prio][fl->kind];
 
 	if (!q->head && f->o.gather_ns)
-		q->gather_until = now_ns() + f->o.gather_ns;
+		q->gather_until =
+			now_ns() + f->o.gather_ns *
+					   (fl->prio == WANT_DEMAND
+						    ? 1
+						    : GATHER_AHEAD);
 	fl->state = QUEUED;
 	fl->next = NULL;
 	fl->prev = q->tail;

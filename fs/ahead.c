@@ -10,9 +10,10 @@
 
 #define MAX_UNDER_WAY 20000         /* wants of one mount */
 #define MAX_BATCH 1000              /* wants made by one call */
-#define SMALL_FILE (256 * KiB)      /* siblings above stay away */
+#define SMALL_FILE (1 * MiB)        /* siblings above stay away */
 #define MISS_WINDOW (5 * NS_PER_S)
 #define AHEAD_DEADLINE_MS 60000
+#define MISSES_AGAIN 1000
 #define MISSES_OF_A_WALK 6 /* a lone file brings fewer: the git backend
 			    * fetches three levels at once */
 
@@ -92,35 +93,53 @@ static bool batch_add(struct batch *b, enum want_kind kind,
 typedef bool (*choose_fn)(struct mount *m, struct store_reader *r,
 			  const struct tree_entry *e);
 
+/* Want what is picked of the entries from *at on, until the batch is full or
+ * the directory ends (then *at is its count). False: nothing more can go. */
+static bool fill_batch(struct batch *b, const struct scorpio_id *tree,
+		       enum want_kind kind, choose_fn choose, uint32_t *at)
+{
+	struct store_reader r;
+	struct tree_view v;
+	struct tree_entry e;
+	bool more = false;
+
+	if (store_read_begin(b->m->store, &r))
+		return false;
+	if (!view_tree(b->m, &r, tree, &v)) {
+		more = true;
+		for (; *at < v.count && b->n < MAX_BATCH && more; (*at)++) {
+			tree_entry_at(&v, *at, &e);
+			if (choose(b->m, &r, &e))
+				more = batch_add(b, kind, &e);
+		}
+		more = more && *at < v.count;
+	}
+	store_read_end(&r);
+	return more;
+}
+
 /* Go through a directory's entries and want what `choose` picks: how many. */
 static size_t want_entries(struct mount *m, const struct scorpio_id *tree,
 			   char *path /* takes */, enum want_kind kind,
 			   choose_fn choose)
 {
 	struct batch *b = xcalloc(1, sizeof(*b));
-	struct store_reader r;
-	struct tree_view v;
-	struct tree_entry e;
-	size_t n;
+	uint32_t at = 0;
+	size_t n = 0;
+	bool more;
 
 	b->m = m;
 	b->dir_path = path;
-	if ((m->needs_path && !b->dir_path) || store_read_begin(m->store, &r))
-		goto out;
-	if (!view_tree(m, &r, tree, &v)) {
-		for (uint32_t i = 0; i < v.count; i++) {
-			tree_entry_at(&v, i, &e);
-			if (choose(m, &r, &e) && !batch_add(b, kind, &e))
-				break;
-		}
+	more = !m->needs_path || path;
+	while (more) {
+		b->n = 0;
+		more = fill_batch(b, tree, kind, choose, &at);
+		if (b->n)
+			source_want(m->source, b->wants, b->n);
+		n += b->n;
 	}
-	store_read_end(&r);
 	metric_register(&wanted);
-	metric_add(&wanted, (int64_t)b->n);
-	if (b->n)
-		source_want(m->source, b->wants, b->n);
-out:
-	n = b->n;
+	metric_add(&wanted, (int64_t)n);
 	free(b->dir_path);
 	free(b);
 	return n;
@@ -207,9 +226,9 @@ void ahead_siblings(struct mount *m, struct node *file)
 		__atomic_store_n(&parent->dir->misses, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	/* the second miss, and then again each time as many more follow */
+	/* the second miss, and again when what came was evicted since */
 	if (__atomic_add_fetch(&parent->dir->misses, 1, __ATOMIC_RELAXED) %
-		    MAX_BATCH != 2)
+		    MISSES_AGAIN != 2)
 		return;
 	want_of_dir(m, parent, WANT_BLOB, missing_small);
 	crawl_missed(m->crawl, parent);

@@ -28,7 +28,7 @@ struct crawl {
 	bool started, stop;                /* lock */
 	unsigned misses;                   /* lock; directories, recently */
 	int64_t last_miss;                 /* lock */
-	uint64_t wanted, read;             /* lock; files, since the jump */
+	uint64_t wanted, read;             /* lock; files, of this walk */
 	bool work;                         /* lock; there is room to fill */
 	struct frame *frames;              /* lock; the walk's stack */
 	size_t depth;                      /* lock */
@@ -166,6 +166,8 @@ static void fill(struct crawl *c)
 		bool found;
 
 		if (c->wanted - MIN(c->read, c->wanted) >= window ||
+		    __atomic_load_n(&m->ahead->under_way, __ATOMIC_RELAXED) >=
+			    window ||
 		    store_read_begin(m->store, &r))
 			return;
 		found = next_directory(c, &r, &f);
@@ -250,7 +252,7 @@ void crawl_missed(struct crawl *c, struct node *dir)
 	lock_scope(&c->lock);
 	known = seen(c, tree_hash(&dir->dir->tree), true);
 	if (now - c->last_miss > PAUSE)
-		c->misses = 0;
+		c->misses = c->wanted = c->read = 0;
 	c->last_miss = now;
 	if (known) { /* on its way: the reader caught up */
 		wake(c);
@@ -258,9 +260,10 @@ void crawl_missed(struct crawl *c, struct node *dir)
 	}
 	if (++c->misses < START_AFTER)
 		return;
-	/* a walk has begun, or went on somewhere else */
+	/* A walk has begun, has overtaken us, or went on somewhere else: what
+	 * it read so far says how far to look ahead from here. */
 	stand_behind(c, dir);
-	c->wanted = c->read = 0;
+	c->wanted = c->read;
 	if (!__atomic_exchange_n(&c->on, true, __ATOMIC_RELAXED))
 		metric_add(&started, 1);
 	wake(c);
@@ -274,8 +277,6 @@ void crawl_read(struct crawl *c, struct node *dir)
 	if (!seen(c, tree_hash(&dir->dir->tree), false))
 		return;
 	c->read++;
-	/* a quarter of the window is free again */
-	if (c->wanted - MIN(c->read, c->wanted) <
-	    MIN(MAX(c->read, WINDOW_MIN), WINDOW_MAX) * 3 / 4)
+	if (c->read % 64 == 0)
 		wake(c);
 }

@@ -6,8 +6,8 @@
  * Once several directories in a row had content missing, the directories that
  * follow in the order of a walk are brought too, many files in one batch. The
  * window of files brought but not yet read grows with what was really read of
- * it (so at most about as much is fetched in vain as was useful) and starts
- * small again where the reader jumps elsewhere.
+ * it, so at most about as much is fetched in vain as was useful, and starts
+ * small again after a pause.
  *
  * Cost: a relaxed load per first read of a file while no crawl is on. The work
  * is done on a thread of its own.
