@@ -105,7 +105,9 @@ static void stand_behind(struct crawl *c, struct node *dir)
 
 	while (c->depth)
 		pop(c);
-	for (struct node *d = dir; d && n < DEPTH_MAX; d = d->parent)
+	/* a changed directory is the top: what is around it may have moved */
+	for (struct node *d = dir; d && n < DEPTH_MAX;
+	     d = node_changed(d) ? NULL : d->parent)
 		above[n++] = d;
 	for (size_t i = n; i-- > 0;)
 		push(c, &above[i]->dir->tree, i ? above[i - 1]->index + 1 : 0,

@@ -186,7 +186,7 @@ static void read_began(struct request *r)
 	watch_read(r->mount, r->ino);
 	view_lock(r->mount);
 	n = node_find(r->mount->nodes, r->ino);
-	if (n && n->parent && n->parent->dir)
+	if (n && !node_changed(n) && n->parent)
 		crawl_read(r->mount->crawl, n->parent);
 	view_unlock(r->mount);
 }
