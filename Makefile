@@ -53,6 +53,7 @@ obj = $(addprefix $(O)/,$(addsuffix .o,$(basename $(1))))
 LIB  := $(O)/libscorpio.a
 BIN  := $(OUT)/scorpio
 CHECK := $(OUT)/scorpio-check-backend
+FSMONITOR := $(OUT)/scorpio-fsmonitor
 PLUGIN_NAMES := $(sort $(patsubst plugins/%/,%,$(dir $(SRC.plugins))))
 PLUGINS := $(patsubst %,$(OUT)/plugins/%.so,$(PLUGIN_NAMES))
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(SRC.unit))
@@ -75,7 +76,7 @@ endif
 # as many jobs as there are cores, unless the caller chose
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-all: $(BIN) $(PLUGINS) $(CHECK) ## build the daemon (build/scorpio) and the plugins
+all: $(BIN) $(PLUGINS) $(CHECK) $(FSMONITOR) ## build the daemon (build/scorpio) and the plugins
 
 $(O)/%.o: %.c $(O)/.flags
 	@mkdir -p $(@D)
@@ -95,6 +96,10 @@ $(BIN): $(call obj,$(SRC.main)) $(LIB)
 $(CHECK): $(call obj,$(wildcard tests/contract/*.c)) $(LIB)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(CXX) $(BASE_FLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+# git starts it for every command: nothing but the C library
+$(FSMONITOR): $(O)/api/gitwork/helper/fsmonitor.o
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(CC) $(C_FLAGS) $(LDFLAGS) $^ -o $@
 
 .SECONDARY: # keep the objects
 .SECONDEXPANSION:
@@ -185,7 +190,7 @@ headers: ## every public header compiles alone, as C99 and C++11
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -D -m755 $(BIN) $(DESTDIR)$(PREFIX)/bin/scorpio
-	install -m755 $(CHECK) $(DESTDIR)$(PREFIX)/bin/
+	install -m755 $(CHECK) $(FSMONITOR) $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 		$(DESTDIR)$(PREFIX)/share/scorpio
 	install -m644 include/scorpio/*.h $(DESTDIR)$(PREFIX)/include/scorpio/
@@ -195,7 +200,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 		'$(PLUGINDIR)' '$(VERSION)' '$(PREFIX)/include' > $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(LIBDIR)/scorpio $(DESTDIR)$(PREFIX)/share/scorpio
-	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(PREFIX)/bin/scorpio-fsmonitor $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 clean: ## remove build/
 	rm -rf build compile_commands.json
 help: ## this list

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "api/gitwork/gitwork.h"
 #include "api/http/routes.h"
 #include "api/notify.h"
 #include "api/plugins.h"
@@ -37,6 +38,7 @@ struct daemon {
 	struct store *store;
 	struct fs *fs;
 	struct mounts *mounts;
+	struct gitwork *gitwork;
 	struct router *router;
 	struct server *server;
 	int stop_fd, signal_fd;
@@ -93,6 +95,11 @@ struct fs *daemon_fs(struct daemon *d)
 struct mounts *daemon_mounts(struct daemon *d)
 {
 	return d->mounts;
+}
+
+struct gitwork *daemon_gitwork(struct daemon *d)
+{
+	return d->gitwork;
 }
 
 struct server *daemon_server(struct daemon *d)
@@ -194,6 +201,35 @@ static int open_store(struct daemon *d, struct daemon_problem *why)
 	return 0;
 }
 
+static void mounted(void *ctx, const struct fs_mount_info *i,
+		    const char *source)
+{
+	struct daemon *d = ctx;
+
+	gitwork_mounted(d->gitwork, i, source);
+}
+
+static void unmounted(void *ctx, const char *id)
+{
+	struct daemon *d = ctx;
+
+	gitwork_unmounted(d->gitwork, id);
+}
+
+static bool discard(void *ctx UNUSED, const char *state_dir)
+{
+	return gitwork_pristine(state_dir);
+}
+
+static void make_gitwork(struct daemon *d)
+{
+	cleanup_free char *socket = config_socket(d->config);
+	struct gitwork_options o = { .fs = d->fs, .store = d->store,
+				     .socket = socket };
+
+	d->gitwork = gitwork_new(&o);
+}
+
 static int make_fs(struct daemon *d, const struct daemon_options *opt,
 		   struct daemon_problem *why)
 {
@@ -216,12 +252,17 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 	int r;
 
 	o.state_dir = workspaces;
+	o.discard = discard;
 	r = fs_new(&o, &d->fs);
 	if (r)
 		return problem(why, r, EXIT_INTERNAL,
 			       "cannot start the filesystem",
 			       "run scorpio doctor");
+	make_gitwork(d);
 	m.fs = d->fs;
+	m.mounted = mounted;
+	m.unmounted = unmounted;
+	m.ctx = d;
 	d->mounts = mounts_new(&m);
 	return 0;
 }
@@ -347,6 +388,7 @@ static void daemon_free(struct daemon *d)
 	server_free(d->server);
 	router_free(d->router);
 	mounts_free(d->mounts);
+	gitwork_free(d->gitwork);
 	fs_free(d->fs);
 	source_join();
 	loader_fini();
@@ -488,6 +530,8 @@ static void *end(void *arg)
 	}
 	mounts_free(d->mounts);
 	d->mounts = NULL;
+	gitwork_free(d->gitwork);
+	d->gitwork = NULL;
 	fs_free(d->fs);
 	d->fs = NULL;
 	lock_take(&d->lock);

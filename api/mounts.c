@@ -62,13 +62,29 @@ struct wanted *wanted_at(struct mounts *m, const char *dir)
 	return NULL;
 }
 
+static void tell_mounted(struct mounts *m, const struct fs_mount_info *i,
+			 const char *source)
+{
+	if (m->options.mounted)
+		m->options.mounted(m->options.ctx, i, source);
+}
+
+static void tell_unmounted(struct mounts *m, const char *id)
+{
+	if (m->options.unmounted && *id)
+		m->options.unmounted(m->options.ctx, id);
+}
+
 /* Take the entry out of the list; a busy one is freed by its thread. */
 static bool forget(struct mounts *m, const char *id_or_dir)
 {
+	char id[FS_ID_LEN + 1] = "";
 	struct wanted *w, *mine = NULL;
 
 	lock_take(&m->lock);
 	w = wanted_at(m, id_or_dir);
+	if (w)
+		memcpy(id, w->id, sizeof(id));
 	if (w && w->busy) {
 		w->gone = true;
 	} else if (w) {
@@ -77,6 +93,7 @@ static bool forget(struct mounts *m, const char *id_or_dir)
 	}
 	lock_drop(&m->lock);
 	wanted_free(mine);
+	tell_unmounted(m, id);
 	return w;
 }
 
@@ -136,6 +153,8 @@ static void attempt(struct wanted *w)
 	call_enter(&call, deadline, &m->ending);
 	err = fs_mount(m->options.fs, &r, &info);
 	call_leave(&call);
+	if (!err)
+		tell_mounted(m, &info, w->source);
 	lock_take(&m->lock);
 	if (err)
 		failed(w, err);
@@ -162,8 +181,10 @@ static void run(struct pool_task *t)
 		wanted_unlink(w);
 	pthread_cond_broadcast(&m->changed);
 	lock_drop(&m->lock);
-	if (gone && w->there)
+	if (gone && w->there) {
+		tell_unmounted(m, w->id);
 		fs_unmount(m->options.fs, w->id, true);
+	}
 	if (gone)
 		wanted_free(w);
 }
@@ -307,6 +328,7 @@ static int reserve(struct mounts *m, const struct fs_mount_request *r,
 /* It was unmounted before it was quite there. */
 static int undo(struct mounts *m, struct fs_mount_info *info)
 {
+	tell_unmounted(m, info->id);
 	fs_unmount(m->options.fs, info->id, true);
 	fs_mount_info_done(info);
 	return fail(-EINTR, "unmounted while it was being mounted");
@@ -324,6 +346,8 @@ int mounts_add(struct mounts *m, const struct fs_mount_request *r,
 	if (err)
 		return err;
 	err = fs_mount(m->options.fs, r, ret);
+	if (!err)
+		tell_mounted(m, ret, r->source);
 	lock_take(&m->lock);
 	w->busy = w->fresh = false;
 	w->tried = true;
@@ -346,9 +370,33 @@ int mounts_add(struct mounts *m, const struct fs_mount_request *r,
 	return 0;
 }
 
+/* What works in the mount on our behalf ends first, and goes on if the mount
+ * stays. */
+static int unmount(struct mounts *m, const char *id_or_dir, bool lazy)
+{
+	cleanup_free char *source = NULL;
+	struct fs_mount_info info;
+	struct wanted *w;
+	int err;
+
+	if (fs_find(m->options.fs, id_or_dir, &info))
+		return fs_unmount(m->options.fs, id_or_dir, lazy);
+	tell_unmounted(m, info.id);
+	err = fs_unmount(m->options.fs, info.id, lazy);
+	if (err && err != -ENOENT) {
+		lock_take(&m->lock);
+		w = wanted_at(m, info.id);
+		source = xstrdup(w ? w->source : info.source);
+		lock_drop(&m->lock);
+		tell_mounted(m, &info, source);
+	}
+	fs_mount_info_done(&info);
+	return err;
+}
+
 int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy)
 {
-	int saved, err = fs_unmount(m->options.fs, id_or_dir, lazy);
+	int saved, err = unmount(m, id_or_dir, lazy);
 	bool known;
 
 	if (err && err != -ENOENT)

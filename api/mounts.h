@@ -22,6 +22,11 @@ struct mounts_options {
 	struct fs *fs;          /* borrowed */
 	const char *state_path; /* NULL: nothing is recorded */
 	int64_t timeout_ms;     /* of one attempt at start */
+	/* A mount came to be, or is gone; without a lock. May be NULL. */
+	void (*mounted)(void *ctx, const struct fs_mount_info *i,
+			const char *source);
+	void (*unmounted)(void *ctx, const char *id);
+	void *ctx;
 };
 
 struct mounts *mounts_new(const struct mounts_options *o);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prepare.c - a workspace's repository: made as <state_dir>/git.new, renamed
+ * when everything is in it. The file .git in the workspace is there from the
+ * beginning: until then git stops at it ("not a git repository: ...") and does
+ * not take a repository further up for this one.
+ */
+#include "api/gitwork/prepare.h"
+
+#include "core/error.h"
+#include "core/path.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define GITFILE_MAX 8192
+#define INDEX_TRIES 8
+
+char *gitprepare_gitdir(const char *state_dir)
+{
+	return xasprintf("%s/git", state_dir);
+}
+
+int gitprepare_write(const char *dir, const char *name, const void *p,
+		     size_t n)
+{
+	cleanup_free char *path = xasprintf("%s/%s", dir, name);
+
+	return path_write(path, p, n, 0644, false);
+}
+
+/* -- the file .git ---------------------------------------------------------------- */
+
+static int write_gitfile(const char *path, const char *text, uid_t uid,
+			 gid_t gid)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC |
+					       O_NOFOLLOW | O_CLOEXEC,
+				 0644);
+	size_t n = strlen(text);
+
+	if (fd < 0 || write(fd, text, n) != (ssize_t)n)
+		return fail(errno ? -errno : -EIO, "%s: %s", path,
+			    strerror(errno));
+	if (uid != geteuid() && fchown(fd, uid, gid))
+		return fail(-errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int put_gitfile(struct gitprepare *p)
+{
+	cleanup_free char *path = xasprintf("%s/" FS_OWN_NAME, p->job->dir);
+	cleanup_free char *text = xasprintf("gitdir: %s\n", p->gitdir);
+	cleanup_free char *there = NULL;
+	struct stat st;
+	size_t len;
+	int rc;
+
+	if (lstat(path, &st))
+		return write_gitfile(path, text, p->uid, p->gid);
+	if (!S_ISREG(st.st_mode))
+		return fail(-EEXIST, "there is a .git of another kind already");
+	rc = path_read(path, GITFILE_MAX, &there, &len);
+	if (rc || !strcmp(there, text))
+		return rc;
+	if (strncmp(there, "gitdir: ", 8))
+		return fail(-EEXIST, "there is another .git already");
+	return write_gitfile(path, text, p->uid, p->gid);
+}
+
+/* -- configuration ------------------------------------------------------------------- */
+
+static void put_quoted(struct buf *b, const char *value)
+{
+	buf_putc(b, '"');
+	for (; *value; value++) {
+		if (*value == '\n') {
+			buf_puts(b, "\\n");
+			continue;
+		}
+		if (*value == '"' || *value == '\\')
+			buf_putc(b, '\\');
+		buf_putc(b, (uint8_t)*value);
+	}
+	buf_putc(b, '"');
+}
+
+static void put_value(struct buf *b, const char *key, const char *value)
+{
+	buf_printf(b, "\t%s = ", key);
+	put_quoted(b, value);
+	buf_putc(b, '\n');
+}
+
+static void put_section(struct buf *b, const char *kind, const char *name)
+{
+	buf_printf(b, "[%s ", kind);
+	put_quoted(b, name);
+	buf_puts(b, "]\n");
+}
+
+/* git gives it to a shell if a character in it is special to one. */
+static char *hook_command(const char *gitdir)
+{
+	char *plain = xasprintf("%s/fsmonitor", gitdir);
+	struct buf b = BUF_INIT;
+
+	if (!plain[strcspn(plain, "|&;<>()$`\\\"' \t\n*?[#~=%")])
+		return plain;
+	buf_putc(&b, '\'');
+	for (const char *p = plain; *p; p++) {
+		if (*p == '\'')
+			buf_puts(&b, "'\\''");
+		else
+			buf_putc(&b, (uint8_t)*p);
+	}
+	buf_putc(&b, '\'');
+	free(plain);
+	return buf_steal(&b);
+}
+
+/* What holds at this mount; the rest is the user's. core.worktree is not set:
+ * the work tree is where the file .git is, wherever that is mounted. */
+static int put_place(struct gitprepare *p)
+{
+	cleanup_free char *hook = hook_command(p->gitdir);
+	cleanup_buf struct buf b = BUF_INIT;
+
+	buf_puts(&b, "# written by scorpio at every mount\n[core]\n");
+	if (p->job->g->program)
+		put_value(&b, "fsmonitor", hook);
+	return gitprepare_write(p->build, "config.scorpio", b.data, b.len);
+}
+
+static int put_config(struct gitprepare *p)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	buf_puts(&b, "[core]\n\trepositoryformatversion = ");
+	buf_puts(&b, p->promisor ? "1\n" : "0\n");
+	buf_puts(&b, "\tfilemode = true\n\tbare = false\n"
+		     "\tlogallrefupdates = true\n\tuntrackedCache = true\n"
+		     "[include]\n\tpath = config.scorpio\n");
+	if (p->promisor)
+		buf_puts(&b, "[extensions]\n\tpartialClone = origin\n");
+	put_section(&b, "remote", "origin");
+	put_value(&b, "url", p->url);
+	put_value(&b, "fetch", "+refs/heads/*:refs/remotes/origin/*");
+	if (p->promisor)
+		buf_puts(&b, "\tpromisor = true\n"
+			     "\tpartialclonefilter = blob:none\n");
+	if (p->branch) {
+		put_section(&b, "branch", p->branch);
+		put_value(&b, "remote", "origin");
+		cleanup_free char *merge = xasprintf("refs/heads/%s",
+						     p->branch);
+		put_value(&b, "merge", merge);
+	}
+	return gitprepare_write(p->build, "config", b.data, b.len);
+}
+
+/* -- how scorpio-fsmonitor finds us --------------------------------------------------- */
+
+static int put_contact(struct gitprepare *p)
+{
+	const struct gitjob *j = p->job;
+	cleanup_free char *link = xasprintf("%s/fsmonitor", p->build);
+	cleanup_buf struct buf b = BUF_INIT;
+
+	buf_put(&b, j->g->socket, strlen(j->g->socket) + 1);
+	buf_put(&b, j->id, strlen(j->id) + 1);
+	buf_put(&b, j->dir, strlen(j->dir) + 1);
+	unlink(link);
+	if (j->g->program && symlink(j->g->program, link))
+		return fail(-errno, "%s: %s", link, strerror(errno));
+	return gitprepare_write(p->build, "scorpio", b.data, b.len);
+}
+
+/* -- references ------------------------------------------------------------------------- */
+
+static int put_head(struct gitprepare *p)
+{
+	cleanup_free char *head =
+		p->branch ? xasprintf("ref: refs/heads/%s\n", p->branch)
+			  : xasprintf("%s\n", p->job->rev);
+	cleanup_buf struct buf refs = BUF_INIT;
+	int rc = gitprepare_write(p->build, "HEAD", head, strlen(head));
+
+	if (rc)
+		return rc;
+	buf_puts(&refs, "# pack-refs with:\n");
+	buf_put(&refs, p->refs.data, p->refs.len);
+	if (p->branch)
+		buf_printf(&refs, "%s refs/heads/%s\n", p->job->rev,
+			   p->branch);
+	rc = gitprepare_write(p->build, "packed-refs", refs.data, refs.len);
+	/* by which gitwork_pristine knows that nothing was added */
+	if (!rc)
+		rc = gitprepare_write(p->build, "scorpio.refs", refs.data,
+				      refs.len);
+	if (!rc)
+		rc = gitprepare_write(p->build, "scorpio.head", head,
+				      strlen(head));
+	return rc;
+}
+
+/* -- the index ---------------------------------------------------------------------------- */
+
+static int write_index(struct gitprepare *p)
+{
+	cleanup_free char *path = xasprintf("%s/index", p->build);
+	struct gitjob *j = p->job;
+	const char *all[] = { j->dir };
+	struct gitindex_options o = {
+		.store = j->g->store, .space = j->space, .root = j->root,
+		.time_ns = j->time_ns, .uid = p->uid, .gid = p->gid,
+		.dev = (uint32_t)p->dev, .worktree = j->dir,
+		.token = j->token, .cancel = &j->cancel,
+	};
+	struct scorpio_id missing;
+	int rc;
+
+	for (int i = 0; i < INDEX_TRIES; i++) {
+		rc = gitindex_write(&o, path, &p->stats, &missing);
+		if (rc != -EAGAIN)
+			return rc;
+		rc = fs_warm(j->g->fs, all, 1, true, j->deadline, NULL, NULL);
+		if (rc)
+			return rc;
+	}
+	return fail(-EIO, "the store is too small for the directories of "
+		    "this revision");
+}
+
+/* -- the whole ------------------------------------------------------------------------------ */
+
+static int make_dirs(const char *top)
+{
+	static const char *const dirs[] = {
+		"objects/info", "objects/pack", "refs/heads", "refs/tags",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		cleanup_free char *path = xasprintf("%s/%s", top, dirs[i]);
+		int rc = path_make_dirs(path, 0755);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* To the owner the mount shows, or git calls it somebody else's. */
+static int give_away(int at, const char *name, uid_t uid, gid_t gid)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+					  O_CLOEXEC);
+	struct dirent *e;
+	DIR *d;
+	int rc = 0;
+
+	if (fchownat(at, name, uid, gid, AT_SYMLINK_NOFOLLOW))
+		rc = fail(-errno, "%s: %s", name, strerror(errno));
+	d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && !rc && (e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			rc = give_away(dirfd(d), e->d_name, uid, gid);
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+static int build(struct gitprepare *p)
+{
+	int rc = path_make_dirs(p->build, 0755);
+
+	if (!rc)
+		rc = path_empty_dir(p->build);
+	if (!rc)
+		rc = make_dirs(p->build);
+	if (!rc)
+		rc = gitprepare_objects(p);
+	if (!rc)
+		rc = put_config(p);
+	if (!rc)
+		rc = put_place(p);
+	if (!rc)
+		rc = put_contact(p);
+	if (!rc)
+		rc = put_head(p);
+	if (!rc)
+		rc = write_index(p);
+	if (!rc && p->uid != geteuid())
+		rc = give_away(AT_FDCWD, p->build, p->uid, p->gid);
+	if (!rc && rename(p->build, p->gitdir))
+		rc = fail(-errno, "%s: %s", p->gitdir, strerror(errno));
+	return rc;
+}
+
+/* Mounted again, maybe elsewhere, by another daemon. */
+static int refresh(struct gitprepare *p)
+{
+	int rc;
+
+	free(p->build);
+	p->build = xstrdup(p->gitdir);
+	rc = put_place(p);
+	return rc ? rc : put_contact(p);
+}
+
+int gitprepare(struct gitjob *j)
+{
+	struct gitprepare p = { .job = j };
+	struct stat st;
+	int rc = 0;
+
+	if (stat(j->dir, &st))
+		return fail(-errno, "%s: %s", j->dir, strerror(errno));
+	p.uid = st.st_uid;
+	p.gid = st.st_gid;
+	p.dev = st.st_dev;
+	p.gitdir = gitprepare_gitdir(j->state_dir);
+	p.build = xasprintf("%s.new", p.gitdir);
+	if (!strncmp(j->label, "refs/heads/", 11))
+		p.branch = j->label + 11;
+	rc = put_gitfile(&p);
+	if (!rc)
+		rc = access(p.gitdir, F_OK) ? build(&p) : refresh(&p);
+	free(p.gitdir);
+	free(p.build);
+	free(p.url);
+	buf_done(&p.refs);
+	return rc;
+}
