@@ -79,7 +79,8 @@ function width(s,   n, i, c) { # columns, tabs of 8; UTF-8 tails are free
 }
 BEGIN {
     banned = "strcpy|strcat|strncpy|sprintf|vsprintf|strtok|alloca|gmtime|"
-    banned = banned "localtime|ctime|mktemp|gets|system|popen"
+    banned = banned "localtime|ctime|mktemp|gets"
+    shell = "(^|[^a-zA-Z0-9_.>])(system|popen)\\("
     banned = "(^|[^a-zA-Z0-9_.>])(" banned ")\\("
 }
 function done(file, lines) {
@@ -102,7 +103,9 @@ FNR == 1 {
 length($0) > 60 && width($0) > 100 { print FILENAME ":" FNR ": line over 100" }
 /[ \t]$/ { print FILENAME ":" FNR ": blanks at the end" }
 /^[ \t]*\/\// { print FILENAME ":" FNR ": comment by //" }
-$0 ~ banned { print FILENAME ":" FNR ": banned function" }
+$0 ~ banned || (FILENAME !~ /^tests\// && $0 ~ shell) {
+    print FILENAME ":" FNR ": banned function"
+}
 END { if (last != "") done(last, lines) }
 ' "${code[@]}" >>"$out"
 
