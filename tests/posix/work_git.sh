@@ -7,6 +7,12 @@ set -euo pipefail
 . "$TESTLIB/posix.sh"
 small_mount
 
+dated() { # EPOCH GIT-ARGS...
+    local when="$1 +0000"
+    shift
+    GIT_AUTHOR_DATE=$when GIT_COMMITTER_DATE=$when git "$@"
+}
+
 work() { # DIR - the same history anywhere
     local d=$1 i
     git_repo "$d"
@@ -25,13 +31,13 @@ work() { # DIR - the same history anywhere
     chmod -x "$d/run.sh"
     git -C "$d" rm -q -r docs/deep/er/text2{0..9}
     git_commit "$d" main 1700000200
-    GIT_COMMITTER_DATE='1700000300 +0000' git -C "$d" merge -q side -m merge
+    dated 1700000300 -C "$d" merge -q side -m merge
     echo stash >>"$d/Makefile"
-    GIT_COMMITTER_DATE='1700000300 +0000' git -C "$d" stash -q
+    dated 1700000300 -C "$d" stash -q
     git -C "$d" stash pop -q
     git -C "$d" checkout -q Makefile
     git -C "$d" checkout -q -b again HEAD~1
-    GIT_COMMITTER_DATE='1700000400 +0000' git -C "$d" rebase -q side
+    dated 1700000400 -C "$d" rebase -q side
     git -C "$d" gc -q --prune=now
     git -C "$d" fsck --full --strict --no-dangling
     [ -z "$(git -C "$d" status --porcelain)" ] ||

@@ -67,6 +67,7 @@ wait_until 10 bash -c 'echo "the last line" >>log
 stop "$PID" || true
 mkfifo fifo
 seq 50000 >fifo &
+writer=$!
 assert_eq "$(sha256sum <fifo)" "$(seq 50000 | sha256sum)" "through a fifo"
-wait
+wait $writer
 cd "$SCRATCH"
