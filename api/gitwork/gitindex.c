@@ -83,15 +83,17 @@ static uint32_t git_mode(const struct tree_entry *e)
 	}
 }
 
-static void start_block(struct gitindex *x)
+/* The first name of a block stands there whole; a reader that does not know
+ * of blocks drops all of the one before. */
+static bool start_block(struct gitindex *x)
 {
 	if (x->stats.entries % BLOCK_ENTRIES)
-		return;
+		return false;
 	x->blocks = xrealloc(x->blocks,
 			     (x->n_blocks + 1) * sizeof(*x->blocks));
 	x->blocks[x->n_blocks++] = (struct block){
 		.offset = (uint32_t)(x->offset + x->out.len) };
-	x->last.len = 0;
+	return true;
 }
 
 /* The name is in x->path. */
@@ -104,7 +106,8 @@ static int put_entry(struct gitindex *x, const struct tree_entry *e,
 	uint8_t tail[12], number[10];
 	uint32_t mode = git_mode(e), flags = (uint32_t)MIN(len, 0xfffu);
 
-	start_block(x);
+	bool whole = start_block(x);
+
 	gitindex_stat(&x->out, x->o, mtime, ino, size);
 	/* the mode stands between inode and owner */
 	add_be32(&x->out, 0);
@@ -114,7 +117,7 @@ static int put_entry(struct gitindex *x, const struct tree_entry *e,
 	buf_put(&x->out, e->id, GIT_RAW);
 	tail[0] = (uint8_t)(flags >> 8);
 	tail[1] = (uint8_t)flags;
-	while (same < x->last.len && same < len &&
+	while (!whole && same < x->last.len && same < len &&
 	       x->last.data[same] == x->path.data[same])
 		same++;
 	n = gitindex_varint(x->last.len - same, number);

@@ -59,6 +59,22 @@ static int local_refs(struct gitprepare *p, const char *repo)
 	return rc;
 }
 
+/* The branch it stands on, if that exists. */
+static int local_head(struct gitprepare *p, const char *repo)
+{
+	const char *argv[] = { "git", TRUSTED, "-C", repo, "rev-parse",
+			       "--symbolic-full-name", "HEAD", NULL };
+	cleanup_buf struct buf out = BUF_INIT;
+	int rc = gitrun(p->job, argv, &out);
+	const char *s = buf_str(&out);
+
+	if (rc == -EIO) /* an unborn one */
+		return 0;
+	if (!rc && !strncmp(s, "refs/heads/", 11))
+		p->head = xstrdup(s + 11);
+	return rc;
+}
+
 /* History may end somewhere there: then it does here. */
 static int copy_shallow(struct gitprepare *p, const char *repo)
 {
@@ -109,6 +125,8 @@ static int local(struct gitprepare *p, const char *repo)
 		rc = copy_shallow(p, repo);
 	if (!rc)
 		rc = local_refs(p, repo);
+	if (!rc)
+		rc = local_head(p, repo);
 	p->url = xstrdup(repo);
 	return rc;
 }

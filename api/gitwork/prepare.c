@@ -179,6 +179,19 @@ static int put_contact(struct gitprepare *p)
 
 /* -- references ------------------------------------------------------------------------- */
 
+static int put_origin_head(struct gitprepare *p)
+{
+	cleanup_free char *dir = xasprintf("%s/refs/remotes/origin", p->build);
+	cleanup_free char *text = NULL;
+	int rc;
+
+	if (!p->head)
+		return 0;
+	text = xasprintf("ref: refs/remotes/origin/%s\n", p->head);
+	rc = path_make_dirs(dir, 0755);
+	return rc ? rc : gitprepare_write(dir, "HEAD", text, strlen(text));
+}
+
 static int put_head(struct gitprepare *p)
 {
 	cleanup_free char *head =
@@ -290,6 +303,8 @@ static int build(struct gitprepare *p)
 	if (!rc)
 		rc = put_head(p);
 	if (!rc)
+		rc = put_origin_head(p);
+	if (!rc)
 		rc = write_index(p);
 	if (!rc && p->uid != geteuid())
 		rc = give_away(AT_FDCWD, p->build, p->uid, p->gid);
@@ -330,6 +345,7 @@ int gitprepare(struct gitjob *j)
 	free(p.gitdir);
 	free(p.build);
 	free(p.url);
+	free(p.head);
 	buf_done(&p.refs);
 	return rc;
 }

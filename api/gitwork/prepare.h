@@ -15,6 +15,7 @@ struct gitprepare {
 	/* from gitprepare_objects */
 	char *url;       /* of origin */
 	struct buf refs; /* of origin, as lines of packed-refs */
+	char *head;      /* origin's own branch, NULL if not known */
 	bool promisor;   /* origin gives single objects when needed */
 	struct gitindex_stats stats;
 };

@@ -21,7 +21,7 @@ static bool same_file(const char *dir, const char *a, const char *b)
 	       !memcmp(x, y, n);
 }
 
-/* No file in it or below, but for what `known` begins. */
+/* No file in it or below, but for those called `known`. */
 static bool no_files(const char *dir, const char *known)
 {
 	DIR *d = opendir(dir);
@@ -33,7 +33,7 @@ static bool no_files(const char *dir, const char *known)
 		struct stat st;
 
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-		    (known && !strncmp(e->d_name, known, strlen(known))))
+		    (known && !strcmp(e->d_name, known)))
 			continue;
 		path = xasprintf("%s/%s", dir, e->d_name);
 		none = !lstat(path, &st) && S_ISDIR(st.st_mode) &&
@@ -55,6 +55,6 @@ bool gitwork_pristine(const char *state_dir)
 		return true;
 	return same_file(git, "packed-refs", "scorpio.refs") &&
 	       same_file(git, "HEAD", "scorpio.head") &&
-	       no_files(refs, NULL) && no_files(objects, "alternates") &&
+	       no_files(refs, "HEAD") && no_files(objects, "alternates") &&
 	       (access(trees, F_OK) || no_files(trees, NULL));
 }

@@ -261,6 +261,8 @@ START_TEST(blocks)
 	ck_assert_uint_eq(st.entries, 40000);
 	same("entries", OURS "git -c index.threads=4 ls-files -s | sha1sum",
 	     "git -C repo ls-files -s | sha1sum");
+	same("one thread", OURS "git -c index.threads=1 ls-files -s | sha1sum",
+	     "git -C repo ls-files -s | sha1sum");
 	same("status", OURS "git -c index.threads=4 status --porcelain", "");
 	source_put(source);
 }
