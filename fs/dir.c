@@ -72,6 +72,8 @@ static int find(struct request *r, struct store_reader *reader,
 		return fail(-ESTALE, "unknown inode");
 	if (!parent->dir)
 		return -ENOTDIR;
+	if (len > SCORPIO_NAME_MAX)
+		return -ENAMETOOLONG;
 	if (node_changed(parent))
 		own = changes_name(parent->changed, r->name, len);
 	if (own) {
