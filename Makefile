@@ -23,6 +23,9 @@ BARE := deps help clean bench proof asan tsan cov
 ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS.git))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(PKGS.git)) $(LIBS.core)
+# an option that came with a security update of Debian 12, same version number
+GIT2_H     := $(shell pkg-config --variable=includedir libgit2)/git2/common.h
+PKG_CFLAGS += $(if $(shell grep -s SET_PACK_MAX_OBJECT_SIZE $(GIT2_H)),-DHAVE_PACK_MAX_OBJECT_SIZE)
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wwrite-strings -Wformat=2 -Wno-format-nonliteral
