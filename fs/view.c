@@ -383,13 +383,13 @@ static int step(struct mount *m, const char *path, const char *name,
 		    path);
 }
 
-int view_walk(struct mount *m, const char *path, int64_t deadline,
-	      struct view_found *ret)
+static int walk(struct mount *m, const char *path, bool lower,
+		int64_t deadline, struct view_found *ret)
 {
 	struct view_found at = { .kind = SCORPIO_DIR, .mode = 0755,
 				 .ino = NODE_ROOT, .id = m->root,
 				 .size = 4096, .mtime_ns = m->time_ns,
-				 .has_cnode = true };
+				 .has_cnode = !lower };
 	const char *p = path;
 
 	while (*p) {
@@ -402,4 +402,16 @@ int view_walk(struct mount *m, const char *path, int64_t deadline,
 	}
 	*ret = at;
 	return 0;
+}
+
+int view_walk(struct mount *m, const char *path, int64_t deadline,
+	      struct view_found *ret)
+{
+	return walk(m, path, false, deadline, ret);
+}
+
+int view_walk_lower(struct mount *m, const char *path, int64_t deadline,
+		    struct view_found *ret)
+{
+	return walk(m, path, true, deadline, ret);
 }

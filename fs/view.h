@@ -87,5 +87,8 @@ struct view_found {
 };
 int view_walk(struct mount *m, const char *path, int64_t deadline,
 	      struct view_found *ret);
+/* The same in the revision, whatever the workspace changed. */
+int view_walk_lower(struct mount *m, const char *path, int64_t deadline,
+		    struct view_found *ret);
 
 #endif
