@@ -237,8 +237,10 @@ static void attach(struct flights *f, struct want *w)
 	if (w->prio < fl->prio && fl->state == QUEUED)
 		promote(f, fl, w->prio);
 	fl->prio = MIN(fl->prio, w->prio);
-	if (!fl->wants && fl->call)
+	if (!fl->wants && fl->call) {
 		fl->call->live++;
+		flight_wanted_again(f, fl->call);
+	}
 	w->next_ = fl->wants;
 	w->flight_ = fl;
 	fl->wants = w;
@@ -423,6 +425,8 @@ struct flights *flight_new(const struct flight_options *o)
 	f->o.batch_max = MAX(o->batch_max, 1u);
 	if (!f->o.retry_ns)
 		f->o.retry_ns = 50 * NS_PER_MS;
+	if (!f->o.quiet_ns)
+		f->o.quiet_ns = 60 * NS_PER_S;
 	if (!f->o.max_tries)
 		f->o.max_tries = 6;
 	circuit_init(&f->circuit);
@@ -438,7 +442,7 @@ struct flights *flight_new(const struct flight_options *o)
 	f->jobs_end = &f->jobs;
 	f->expiry = DEADLINE_NONE;
 	f->random = (uint64_t)now_ns() | 1;
-	f->calls = pool_new("fetch", f->o.slots);
+	f->calls = pool_new("fetch", 2 * f->o.slots); /* half for lingerers */
 	f->dones = pool_new("done", DONE_THREADS);
 	alarm_add(&f->alarm, flight_tick);
 	return f;
@@ -470,9 +474,9 @@ bool flight_stop(struct flights *f, int64_t deadline)
 		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
 	flight_unlock(f); /* sends what was posted */
 	flight_lock(f);
-	while (f->running_n && lock_wait(&f->idle, &f->lock, deadline) == 0)
+	while (f->running && lock_wait(&f->idle, &f->lock, deadline) == 0)
 		;
-	if (f->running_n) {
+	if (f->running) {
 		flight_unlock(f);
 		return false;
 	}
@@ -485,7 +489,7 @@ void flight_free(struct flights *f)
 {
 	if (!f)
 		return;
-	assert(f->closing && !f->running_n && !f->count);
+	assert(f->closing && !f->running && !f->count);
 	pool_free(f->calls);
 	pool_free(f->dones);
 	pthread_cond_destroy(&f->idle);

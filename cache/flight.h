@@ -5,6 +5,10 @@
  * given to run() on a pool thread. What run() brings is reported by id, from
  * any thread, and completes every want of that object.
  *
+ * A call whose wants have all run into their deadlines is cancelled, unless it
+ * heard from its server lately: then it goes on outside of the slots until it
+ * is done or silent, so that who asks again finds the object here.
+ *
  * This file knows neither backends nor the store, only when to call and whom
  * to tell. Threads: any. No lock is held while run() or a want's done() runs.
  * A want costs about 0.3 us, a batch two thread switches.
@@ -23,8 +27,9 @@ struct flight_batch { /* borrowed by run() */
 	const struct scorpio_ref *refs;
 	const uint32_t *pids; /* on whose behalf, one for each ref */
 	uint32_t n;
-	int64_t deadline;   /* the latest of its wants */
+	int64_t deadline;   /* of the call; far away: cancel comes first */
 	const bool *cancel; /* atomic: nobody wants any of it any more */
+	int64_t *heard;     /* atomic; set to now_ns() whenever bytes come */
 };
 
 struct flight_options {
@@ -45,6 +50,7 @@ struct flight_options {
 	void *ctx;
 	/* for tests: other than the usual; 0 = usual */
 	int64_t retry_ns;              /* first pause; 50 ms */
+	int64_t quiet_ns;              /* "lately"; 60 s */
 	unsigned max_tries;            /* 6 */
 	const struct circuit *circuit; /* settings copied */
 };

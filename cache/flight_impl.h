@@ -72,7 +72,9 @@ struct call { /* one run() */
 	uint64_t random;      /* flights.lock; drawn at the end */
 	struct job *job;      /* owned; instead of flights */
 	bool cancel;          /* atomic */
+	int64_t heard;        /* atomic; 0 = nothing yet */
 	bool progress, probe; /* flights.lock */
+	bool lingers;         /* flights.lock; goes on although all expired */
 };
 
 struct outbox { /* tasks for a pool, handed over after unlocking */
@@ -93,7 +95,8 @@ struct flights {
 	struct flight *delayed;
 	struct job *jobs, **jobs_end;
 	struct call *running;
-	uint32_t running_n, running_low, running_prefetch;
+	uint32_t running_n, running_low, running_prefetch; /* in slots */
+	uint32_t lingering;
 	uint32_t wants;
 	int64_t expiry; /* no want's deadline is earlier */
 	uint64_t random;
@@ -129,6 +132,8 @@ void flight_detached(struct flights *f, struct flight *fl);
 /* Take wants w (linked by next_) to a pool thread. */
 void flight_complete(struct flights *f, struct want *w, int result,
 		     const char *text, int64_t waited_ns);
+/* c, that lingered, is wanted again. */
+void flight_wanted_again(struct flights *f, struct call *c);
 /* Fail everything that is queued or delayed, and the jobs. */
 void flight_fail_waiting(struct flights *f, int result, const char *text);
 /* Sizes are not to be had by themselves: fetch the blob. */

@@ -8,6 +8,7 @@
 #define GATHER_ENOUGH  64u /* a batch as large as this does not wait */
 #define RETRY_MAX_NS   (5 * NS_PER_S)
 #define EXPIRY_STEP_NS (2 * NS_PER_MS) /* deadlines are kept this exactly */
+#define CALL_NS	       (24 * 3600 * NS_PER_S) /* for what is still coming */
 
 /* -- starting calls -------------------------------------------------------- */
 
@@ -78,7 +79,6 @@ static void start(struct flights *f, struct call *c)
 static void take_flight(struct flights *f, struct call *c, struct flight *fl)
 {
 	struct scorpio_ref *ref = &c->refs[c->n];
-	struct want *w;
 
 	flight_dequeue(f, fl);
 	fl->state = TAKEN;
@@ -91,8 +91,6 @@ static void take_flight(struct flights *f, struct call *c, struct flight *fl)
 	c->flights[c->n++] = fl;
 	c->live++;
 	c->oldest = MIN(c->oldest, fl->queued_at);
-	for (w = fl->wants; w; w = w->next_)
-		c->deadline = MAX(c->deadline, w->deadline);
 }
 
 static void start_batch(struct flights *f, struct queue *q)
@@ -106,6 +104,7 @@ static void start_batch(struct flights *f, struct queue *q)
 	c->kind = q->head->kind;
 	c->prio = q->head->prio;
 	c->oldest = DEADLINE_NONE;
+	c->deadline = now_ns() + CALL_NS;
 	if (q->head->solo)
 		n = 1;
 	while (c->n < n && q->head && (!c->n || !q->head->solo))
@@ -131,7 +130,7 @@ static void preempt(struct flights *f, int64_t now)
 {
 	struct call *c = f->running;
 
-	if (f->o.slots != 1 || !c || c->prio == WANT_DEMAND)
+	if (f->o.slots != 1 || !c || (c->prio == WANT_DEMAND && !c->lingers))
 		return;
 	if (pick(f, WANT_DEMAND, now))
 		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
@@ -313,6 +312,7 @@ static void end_call(struct flights *f, struct call *c, int r, const char *text)
 	uint32_t i;
 
 	r = MIN(r, 0);
+	flight_wanted_again(f, c); /* it counts until here */
 	unlink_call(f, c);
 	c->random = next_random(f);
 	c->ended = now_ns();
@@ -346,6 +346,7 @@ static void run_call(struct pool_task *t)
 		.n = c->n,
 		.deadline = c->deadline,
 		.cancel = &c->cancel,
+		.heard = &c->heard,
 	};
 	char *text = NULL;
 	int r;
@@ -444,11 +445,76 @@ void flight_leave(struct flights *f, int result)
 
 /* -- time ------------------------------------------------------------------ */
 
+static bool heard_lately(const struct flights *f, const struct call *c,
+			 int64_t now)
+{
+	int64_t heard = __atomic_load_n(&c->heard, __ATOMIC_RELAXED);
+
+	return heard && now - heard < f->o.quiet_ns;
+}
+
+void flight_wanted_again(struct flights *f, struct call *c)
+{
+	if (!c->lingers)
+		return;
+	c->lingers = false;
+	f->lingering--;
+	if (f->o.slots > 1)
+		count_call(f, c, 1);
+}
+
+/* May the call of fl, whose last want has just expired, go on nevertheless?
+ * Then it needs no slot, except where there is only one. */
+static bool linger(struct flights *f, struct flight *fl, int64_t now)
+{
+	struct call *c = fl->call;
+
+	if (!c || c->live > 1 || f->lingering >= f->o.slots ||
+	    !heard_lately(f, c, now))
+		return false;
+	f->wants--;
+	c->live = 0;
+	c->lingers = true;
+	f->lingering++;
+	if (f->o.slots > 1)
+		count_call(f, c, -1);
+	return true;
+}
+
+/* Cancel those that fell silent. When to look again, or DEADLINE_NONE. */
+static int64_t watch_lingering(struct flights *f, int64_t now)
+{
+	int64_t next = DEADLINE_NONE;
+	struct call *c;
+
+	for (c = f->running; c; c = c->next) {
+		if (!c->lingers)
+			continue;
+		if (!heard_lately(f, c, now))
+			__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
+		else
+			next = now + f->o.quiet_ns / 2;
+	}
+	return next;
+}
+
+static void too_late(struct flights *f, struct flight *fl, struct want *w,
+		     int64_t now)
+{
+	bool coming = fl->call && heard_lately(f, fl->call, now);
+	char text[1400];
+
+	snprintf(text, sizeof(text), "%s %s%s%s", f->o.name,
+		 coming ? "is still sending it: try again later"
+			: "did not answer in time",
+		 fl->why ? "; before that: " : "", fl->why ? fl->why : "");
+	flight_complete(f, w, -ETIMEDOUT, text, now - fl->queued_at);
+}
+
 static int64_t expire_flight(struct flights *f, struct flight *fl, int64_t now,
 			     int64_t next)
 {
 	struct want **p = &fl->wants, *w;
-	char text[1400];
 
 	while ((w = *p)) {
 		if (w->deadline > now) {
@@ -458,12 +524,10 @@ static int64_t expire_flight(struct flights *f, struct flight *fl, int64_t now,
 		}
 		*p = w->next_;
 		w->next_ = NULL;
-		snprintf(text, sizeof(text), "%s did not answer in time%s%s",
-			 f->o.name, fl->why ? "; before that: " : "",
-			 fl->why ? fl->why : "");
-		flight_complete(f, w, -ETIMEDOUT, text, now - fl->queued_at);
+		too_late(f, fl, w, now);
 		if (!fl->wants) {
-			flight_detached(f, fl); /* may be gone now */
+			if (!linger(f, fl, now))
+				flight_detached(f, fl); /* may be gone now */
 			break;
 		}
 		f->wants--;
@@ -483,6 +547,7 @@ static void expire(struct flights *f, int64_t now)
 			next = expire_flight(f, fl, now, next);
 		}
 	}
+	next = MIN(next, watch_lingering(f, now));
 	f->expiry =
 		next == DEADLINE_NONE ? next : MAX(next, now + EXPIRY_STEP_NS);
 }

@@ -258,6 +258,7 @@ static int pour_blob_data(void *ctx, const void *data, uint64_t n)
 		return 0;
 	}
 	p->got += n;
+	call_progress();
 	if (p->present || !n)
 		return 0;
 	r = blob_writer_data(p->blob, data, n);

@@ -71,6 +71,7 @@ static int run_batch(void *ctx, const struct flight_batch *b)
 		return 1;
 	pour_init(&pour, s, (int)b->kind);
 	call_enter(&call, b->deadline, b->cancel);
+	call_listen(&call, b->heard);
 	r = call_backend(s, b->kind, refs, n, &pour.sink);
 	r = pour_done(&pour, r);
 	call_leave(&call);

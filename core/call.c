@@ -11,6 +11,7 @@ void call_enter(struct call *c, int64_t deadline, const bool *cancel)
 	c->outer = current;
 	c->deadline = MIN(deadline, call_deadline());
 	c->cancel = cancel ? cancel : current ? current->cancel : NULL;
+	c->heard = current ? current->heard : NULL;
 	current = c;
 }
 
@@ -29,6 +30,17 @@ static bool given_up(void)
 {
 	return current && current->cancel &&
 	       __atomic_load_n(current->cancel, __ATOMIC_RELAXED);
+}
+
+void call_listen(struct call *c, int64_t *heard)
+{
+	c->heard = heard;
+}
+
+void call_progress(void)
+{
+	if (current && current->heard)
+		__atomic_store_n(current->heard, now_ns(), __ATOMIC_RELAXED);
 }
 
 bool call_cancelled(void)

@@ -13,6 +13,7 @@
 struct call {
 	int64_t deadline;          /* absolute monotonic ns, or DEADLINE_NONE */
 	const bool *cancel;        /* atomic; true = stop; may be NULL */
+	int64_t *heard;            /* atomic; see call_listen */
 	struct call *outer;        /* restored by call_leave */
 };
 
@@ -22,6 +23,11 @@ void call_leave(struct call *c);
 /* Without a context: DEADLINE_NONE and false. */
 int64_t call_deadline(void);
 bool call_cancelled(void); /* cancelled or deadline passed */
+/* After call_enter: note in *heard (atomic) when bytes last came. Else that of
+ * the outer context is used. */
+void call_listen(struct call *c, int64_t *heard);
+/* Bytes came; told by whoever receives them. Costs reading the clock. */
+void call_progress(void);
 /* -EINTR or -ETIMEDOUT with a text if call_cancelled(), else 0. */
 int call_check(void);
 

@@ -7,6 +7,7 @@
  */
 #include "core/http_private.h"
 
+#include "core/call.h"
 #include "core/error.h"
 
 #include <strings.h>
@@ -174,6 +175,7 @@ size_t answer_on_body(char *p, size_t size, size_t count, void *ctx)
 
 	if (r->verdict == VERDICT_FINAL) {
 		r->received += n;
+		call_progress();
 		r->stop = deliver(r, p, n);
 	} else {
 		r->discarded += n;

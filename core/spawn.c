@@ -234,6 +234,7 @@ static int drain_out(struct run *r)
 		shut(&r->out);
 		return 0;
 	}
+	call_progress();
 	return r->x->on_output ? r->x->on_output(r->x->ctx, r->buffer,
 						 (uint64_t)n) : 0;
 }
@@ -251,6 +252,7 @@ static void drain_err(struct run *r)
 		shut(&r->err);
 		return;
 	}
+	call_progress(); /* git tells here how far it is */
 	for (i = 0; i < got; i++)
 		if (!r->buffer[i])
 			r->buffer[i] = ' ';

@@ -148,10 +148,41 @@ static int error_code(const char *text)
 	return -EIO;
 }
 
-static int program_failed(struct gitsource *s, const struct scorpio_spawn *x)
+/* "Receiving objects:  12% (3/25)\r", "remote: Counting objects: 7, done.\n" */
+static bool is_progress(const char *line, size_t n, char end)
+{
+	static const char word[] = ", done.";
+	size_t len = sizeof(word) - 1;
+
+	while (n && line[n - 1] == ' ')
+		n--;
+	return end == '\r' || strncmp(line, "remote: Total ", 14) == 0 ||
+	       (n >= len && memcmp(line + n - len, word, len) == 0);
+}
+
+static void drop_progress(char *text)
+{
+	char *out = text, *p = text;
+	size_t n;
+
+	while (*p) {
+		n = strcspn(p, "\r\n");
+		if (!is_progress(p, n, p[n])) {
+			memmove(out, p, n);
+			out += n;
+			if (p[n])
+				*out++ = '\n';
+		}
+		p += n + !!p[n];
+	}
+	*out = 0;
+}
+
+static int program_failed(struct gitsource *s, struct scorpio_spawn *x)
 {
 	char text[400];
 
+	drop_progress(x->error);
 	gitanswer_text(text, sizeof(text), x->error, strlen(x->error));
 	return gitfail(s, error_code(x->error), "%s: git says: %s",
 		       s->url.text, *text ? text : "nothing");
@@ -315,7 +346,7 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 		"git", NULL, "-c", "gc.auto=0", "-c", "maintenance.auto=false",
 		"-c", "fetch.negotiationAlgorithm=noop", "-c",
 		"fetch.unpackLimit=1", "-c", "protocol.version=2", "-c",
-		"fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags",
+		"fetch.writeCommitGraph=false", "fetch", "--progress", "--no-tags",
 		"--no-write-fetch-head", "--no-auto-maintenance",
 		"--no-recurse-submodules", "--stdin",
 	};

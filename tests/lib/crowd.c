@@ -29,6 +29,8 @@ static uint64_t id_number(const struct scorpio_id *id)
 static int wait_release(const struct flight_batch *b)
 {
 	while (srv.hold) {
+		if (srv.sending)
+			__atomic_store_n(b->heard, now_ns(), __ATOMIC_RELAXED);
 		cond_wait_until(&srv.c, &srv.m, deadline_in_ms(1));
 		if (!srv.deaf && __atomic_load_n(b->cancel, __ATOMIC_RELAXED))
 			return fail(-EINTR, "cancelled");

@@ -23,6 +23,7 @@ extern struct server {
 	unsigned n_calls, running, most_running;
 	bool hold;      /* calls wait until released (or cancelled) */
 	bool deaf;      /* ... not even when cancelled */
+	bool sending;   /* bytes come while calls wait */
 	int fail_calls; /* so many calls fail as a whole, with: */
 	int fail_with;
 	uint64_t object;  /* this object ... */

@@ -290,6 +290,106 @@ START_TEST(wanted_again_after_the_cancel)
 }
 END_TEST
 
+/* -- calls that outlast their wants ---------------------------------------- */
+
+static void send_and_expire(uint64_t object)
+{
+	struct crowd *c = crowd_one(object, WANT_DEMAND);
+
+	c->list[0]->deadline = deadline_in_ms(50);
+	crowd_send(c);
+	crowd_wait(c, 1);
+	ck_assert_ptr_nonnull(strstr(c->all[0].text, "still sending"));
+	crowd_end(c, -ETIMEDOUT);
+}
+
+static void await_idle(void)
+{
+	int64_t deadline = deadline_in_ms(5000);
+
+	pthread_mutex_lock(&srv.m);
+	while (srv.running)
+		ck_assert_int_eq(cond_wait_until(&srv.c, &srv.m, deadline), 0);
+	pthread_mutex_unlock(&srv.m);
+}
+
+START_TEST(what_is_coming_is_fetched_to_the_end)
+{
+	struct crowd *again = crowd_one(1, WANT_DEMAND);
+
+	srv.sending = true;
+	crowd_hold(true);
+	send_and_expire(1);
+	send_and_expire(1); /* joins, and leaves it running again */
+	crowd_send(again);
+	crowd_hold(false);
+	crowd_end(again, 0);
+	ck_assert_uint_eq(srv.n_calls, 1);
+}
+END_TEST
+
+START_TEST(what_is_coming_takes_no_slot)
+{
+	struct crowd *c;
+	int i;
+
+	srv.sending = true;
+	crowd_hold(true);
+	for (i = 0; i < 4; i++)
+		send_and_expire(1 + i);
+	c = crowd_one(100, WANT_DEMAND);
+	crowd_send(c);
+	crowd_await(5);
+	crowd_hold(false);
+	crowd_end(c, 0);
+	await_idle();
+	ck_assert_uint_eq(srv.poured, 5);
+}
+END_TEST
+
+START_TEST(what_falls_silent_is_cancelled)
+{
+	crowd_restart((struct flight_options){ .quiet_ns = 200 * NS_PER_MS });
+	srv.sending = true;
+	crowd_hold(true);
+	send_and_expire(1);
+	pthread_mutex_lock(&srv.m);
+	ck_assert_uint_eq(srv.running, 1);
+	srv.sending = false;
+	pthread_mutex_unlock(&srv.m);
+	await_idle();
+	ck_assert_uint_eq(srv.poured, 0);
+}
+END_TEST
+
+START_TEST(single_slot_is_left_to_demand)
+{
+	struct crowd *c = crowd_one(2, WANT_DEMAND);
+
+	crowd_restart((struct flight_options){ .slots = 1 });
+	srv.sending = true;
+	crowd_hold(true);
+	send_and_expire(1);
+	crowd_send(c);
+	crowd_await(2);
+	crowd_hold(false);
+	crowd_end(c, 0);
+	ck_assert_uint_eq(srv.most_running, 1);
+}
+END_TEST
+
+START_TEST(stop_ends_what_is_coming)
+{
+	srv.sending = true;
+	crowd_hold(true);
+	send_and_expire(1);
+	ck_assert(flight_stop(srv.f, deadline_in_ms(5000)));
+	flight_free(srv.f);
+	ck_assert_uint_eq(srv.running, 0);
+	crowd_start((struct flight_options){ 0 });
+}
+END_TEST
+
 /* -- jobs, ends, many threads ---------------------------------------------- */
 
 struct job_test {
@@ -422,6 +522,11 @@ int main(void)
 	tcase_add_test(t, cancel_queued);
 	tcase_add_test(t, cancel_stops_the_call_when_nobody_is_left);
 	tcase_add_test(t, wanted_again_after_the_cancel);
+	tcase_add_test(t, what_is_coming_is_fetched_to_the_end);
+	tcase_add_test(t, what_is_coming_takes_no_slot);
+	tcase_add_test(t, what_falls_silent_is_cancelled);
+	tcase_add_test(t, single_slot_is_left_to_demand);
+	tcase_add_test(t, stop_ends_what_is_coming);
 	tcase_add_test(t, stop_cancels_everything);
 	tcase_add_test(t, stop_gives_up_on_a_deaf_call);
 	tcase_add_test(t, storm_of_threads);
