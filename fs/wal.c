@@ -494,3 +494,9 @@ int wal_checkpoint_end(struct wal_checkpoint *c)
 	free(c);
 	return rc ? fail(rc, "checkpoint of changes: %s", strerror(-rc)) : 0;
 }
+
+void wal_checkpoint_drop(struct wal_checkpoint *c)
+{
+	buf_done(&c->data);
+	free(c);
+}

@@ -68,5 +68,7 @@ int wal_checkpoint_begin(struct wal *w, struct wal_checkpoint **ret);
 void wal_checkpoint_put(struct wal_checkpoint *c, uint32_t type,
 			const void *p, size_t n);
 int wal_checkpoint_end(struct wal_checkpoint *c);
+/* Give up between begin and end; then only wal_close may follow. */
+void wal_checkpoint_drop(struct wal_checkpoint *c);
 
 #endif
