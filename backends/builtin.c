@@ -7,11 +7,13 @@
 extern const struct scorpio_backend scorpio_mem_backend; /* mem/mem.c */
 extern const struct scorpio_backend scorpio_dir_backend; /* dir/dir.c */
 extern const struct scorpio_backend scorpio_git_backend; /* git/git.c */
+extern const struct scorpio_backend scorpio_mono_backend; /* mono/mono.c */
 
 extern const struct scorpio_backend *const builtin_backends[];
 const struct scorpio_backend *const builtin_backends[] = {
 	&scorpio_mem_backend,
 	&scorpio_dir_backend,
 	&scorpio_git_backend,
+	&scorpio_mono_backend,
 	NULL,
 };

@@ -9,6 +9,8 @@
 #include "core/log.h"
 
 #define FETCH_THREADS 4u
+#define SINGLE_CALLS  32u /* where each call is for few objects */
+#define SINGLE_BATCH  4u
 #define BATCH_MAX     1000u
 #define GATHER_NS     (1 * NS_PER_MS)
 #define AUX_THREADS   4
@@ -268,9 +270,16 @@ static void waited(void *ctx, int64_t ns, int result UNUSED)
 	histogram_add(s->metrics.wait, ns);
 }
 
+/* Requests for single objects have to overlap, or each waits a round trip. */
+static unsigned usual_calls(const struct scorpio_instance *info)
+{
+	return info->batch_max <= SINGLE_BATCH ? SINGLE_CALLS : FETCH_THREADS;
+}
+
 static void open_flights(struct source *s, const struct source_options *o)
 {
-	unsigned slots = o->fetch_threads ? o->fetch_threads : FETCH_THREADS;
+	unsigned slots = o->fetch_threads ? o->fetch_threads
+					  : usual_calls(stage_info(s->stage));
 	uint32_t batch_max = o->batch_max ? o->batch_max : BATCH_MAX;
 	struct circuit circuit;
 	struct flight_options fo = {

@@ -42,7 +42,8 @@ struct source_options {
 	const struct source_config *config; /* copied by value; may be NULL */
 	/* Layers above the backend, lowest first, by name; NULL-ended. */
 	const char *const *layers; /* borrowed for the call; may be NULL */
-	/* Calls at once; 0 = 4. One of them is kept for demand wants, so it is
+	/* Calls at once; 0 = 4, or 32 for an instance that takes at most 4
+	 * objects in a call. One of them is kept for demand wants, so it is
 	 * raised to 2 unless the backend bears only one call at a time. */
 	unsigned fetch_threads;
 	unsigned batch_max; /* 0 = 1000, cut to the instance's */

@@ -50,8 +50,8 @@ const struct config_key config_keys[] = {
   .doc = "compression of the store: 1 fast, 19 small" },
 
 /* -- fetch -- */
-{ "fetch.threads", NULL, CONFIG_INT, "4", .min = 1, .max = 256,
-  .doc = "requests to one source at once" },
+{ "fetch.threads", NULL, CONFIG_INT, "0", .min = 0, .max = 256,
+  .doc = "requests to one source at once; 0: 4, or 32 where each is for one file" },
 { "fetch.batch", NULL, CONFIG_INT, "1000", .min = 1, .max = 100000,
   .doc = "most objects asked for in one request" },
 { "fetch.timeout", NULL, CONFIG_DURATION, "10m", .min = 100, .max = DAY_MS, .unit = "s",
@@ -98,6 +98,14 @@ const struct config_key config_keys[] = {
   .doc = "header for every request to the server, \"Name: value\"" },
 { "git.credential_helper", NULL, CONFIG_BOOL, "true", .flags = CONFIG_UNTRUSTED,
   .doc = "ask git's credential helpers when a server wants a login" },
+
+/* -- mono -- */
+{ "mono.token_file", NULL, CONFIG_PATH, NULL,
+  .doc = "file with a token for the Mono server; better inside [source.NAME]" },
+{ "mono.header", NULL, CONFIG_SECRET, NULL,
+  .doc = "header for every request to the server, \"Name: value\"" },
+{ "mono.import_dir", NULL, CONFIG_STRING, "third-party",
+  .doc = "directory of the monorepo that holds imported repositories" },
 
 /* -- plugins -- */
 { "plugins.dir", NULL, CONFIG_PATH, NULL, .flags = CONFIG_UNTRUSTED,

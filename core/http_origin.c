@@ -14,7 +14,7 @@
 #include <signal.h>
 
 #define ORIGINS_MAX 256
-#define IDLE_PER_ORIGIN 8
+#define IDLE_PER_ORIGIN 32
 #define IDLE_NS (60 * NS_PER_S)
 #define FAILURES_TO_OPEN 5
 #define BACKOFF_MIN_NS NS_PER_S

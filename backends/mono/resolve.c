@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resolve.h"
+
+#include "commits.h"
+#include "directory.h"
+#include "request.h"
+#include "text.h"
+
+#include <jansson.h>
+
+#define REPLY_MAX (4u << 20)
+#define SPEC_MAX 1024u
+#define TRIES 3 /* when main moves while we look */
+
+/* -- which commit ---------------------------------------------------------- */
+
+static bool is_main(const char *spec)
+{
+	static const char *const names[] = { "", "main", "HEAD",
+					     "refs/heads/main" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(spec, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_commit(const char *spec)
+{
+	uint8_t oid[MONO_OID];
+
+	return strlen(spec) == MONO_HEX && monohex_decode(spec, MONO_HEX, oid);
+}
+
+static int64_t date_ns(const json_t *j)
+{
+	int64_t s = json_integer_value(j);
+	char *end;
+
+	if (json_is_string(j)) {
+		s = strtoll(json_string_value(j), &end, 10);
+		if (*end)
+			return SCORPIO_TIME_UNKNOWN;
+	} else if (!json_is_integer(j)) {
+		return SCORPIO_TIME_UNKNOWN;
+	}
+	return s < -9000000000 || s > 9000000000 ? SCORPIO_TIME_UNKNOWN :
+						   s * 1000000000;
+}
+
+/* The reply has no envelope; one is borne with. */
+static int read_commit(struct mono *m, const struct monoreply *r,
+		       struct monocommit *ret)
+{
+	json_t *j = json_loadb(r->data ? r->data : "", r->len, 0, NULL);
+	const json_t *in = json_object_get(j, "data");
+	const char *oid;
+	int rc = 0;
+
+	if (!json_is_object(in))
+		in = j;
+	oid = json_string_value(json_object_get(in, "oid"));
+	if (oid && is_commit(oid)) {
+		for (size_t i = 0; i <= MONO_HEX; i++) /* lower case */
+			ret->hex[i] = (char)(oid[i] >= 'A' && oid[i] <= 'F' ?
+						     oid[i] | 0x20 :
+						     oid[i]);
+		ret->time_ns = date_ns(json_object_get(in, "date"));
+	} else {
+		rc = monofail(m, -EIO, "%s: the answer about the latest commit "
+			      "names none; is this the address of a Mono "
+			      "server?", m->shown);
+	}
+	json_decref(j);
+	return rc;
+}
+
+static int latest_commit(struct mono *m, const char *refs,
+			 struct monocommit *ret, int *ret_status)
+{
+	auto_free char *url = monoreq_url(m, "/latest-commit", "/", refs);
+	struct monoreply r = { 0 };
+	int rc = url ? monoreq_get(m, url, REPLY_MAX, &r) : -ENOMEM;
+
+	*ret_status = r.status;
+	if (rc == 0 && r.status != 200)
+		rc = monoreq_error(m, r.status, r.data, r.len,
+				   *refs ? refs : "latest commit");
+	else if (rc == 0)
+		rc = read_commit(m, &r, ret);
+	monoreply_done(&r);
+	/* without a name there is nothing that might not exist */
+	return rc == -ENOENT && !*refs ? -EIO : rc;
+}
+
+static int unknown(struct mono *m, const char *spec)
+{
+	return monofail(m, -ENOENT, "%s: no revision \"%s\"; this server knows "
+			"commits of the monorepo's root by their full id, tags, "
+			"and main", m->shown, spec);
+}
+
+/* A name that the server does not know makes it fail with 500, so a failure
+ * means "unknown" when the server is well otherwise. */
+static int find_commit(struct mono *m, const char *spec,
+		       struct monocommit *ret)
+{
+	struct monocommit now;
+	int status, rc;
+
+	rc = latest_commit(m, is_main(spec) ? "" : spec, ret, &status);
+	if (rc == 0 || is_main(spec))
+		return rc;
+	if (status == 404 || status == 400)
+		return unknown(m, spec);
+	if (status != 500)
+		return rc;
+	rc = latest_commit(m, "", &now, &status);
+	return rc < 0 ? rc : unknown(m, spec);
+}
+
+/* -- its root tree --------------------------------------------------------- */
+
+/* What a commit's root holds; the modes of its files come from main's root, as
+ * far as that has the same. The id made is that of just this tree. */
+static int settle_root(struct mono *m, struct monocommit *c,
+		       struct monolist *at, const struct monolist *now)
+{
+	char *body;
+	size_t len;
+
+	for (size_t i = 0; i < at->n; i++) {
+		struct monoentry *e = &at->e[i];
+		const struct monoentry *x = monolist_find(
+			now, monolist_name(at, e), e->name_len);
+
+		if (!e->mode)
+			e->mode = x && x->mode != MONO_MODE_DIR ?
+					  x->mode :
+					  MONO_MODE_FILE;
+	}
+	body = monolist_tree(at, &len, NULL);
+	if (!body)
+		return -ENOMEM;
+	monotree_id(body, len, c->root);
+	monocommits_add(m->commits, c, body, len);
+	return 0;
+}
+
+/* Do listings of this server tell the modes of all that is not a directory? */
+static void note_extras(struct mono *m, const struct monolist *l)
+{
+	size_t files = 0, told = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		files += l->e[i].mode != MONO_MODE_DIR;
+		told += l->e[i].mode && l->e[i].mode != MONO_MODE_DIR;
+	}
+	if (files)
+		__atomic_store_n(&m->extras, told == files, __ATOMIC_RELAXED);
+}
+
+/* One look at main's root and the commit's. *ret_same: they are equal. */
+static int look(struct mono *m, struct monocommit *c, bool *ret_same)
+{
+	struct monolist now = { 0 }, at = { 0 };
+	uint8_t id[MONO_OID];
+	char *body = NULL;
+	size_t len;
+	int rc;
+
+	rc = monodir_raw(m, "/", &now, id, &body, &len);
+	if (rc == 0)
+		rc = monodir_json(m, "/", c->hex, &at);
+	if (rc == 0 && !at.n)
+		rc = monofail(m, -ENOENT, "%s: %s is not a commit of the "
+			      "monorepo's root: it shows no files there",
+			      m->shown, c->hex);
+	if (rc == 0) {
+		note_extras(m, &at);
+		*ret_same = len && monolist_same(&at, &now);
+		if (*ret_same) {
+			memcpy(c->root, id, MONO_OID);
+			monocommits_add(m->commits, c, body, len);
+			body = NULL;
+		} else {
+			rc = settle_root(m, c, &at, &now);
+		}
+	}
+	free(body);
+	monolist_done(&now);
+	monolist_done(&at);
+	return rc;
+}
+
+static int find_root(struct mono *m, const char *spec, struct monocommit *c)
+{
+	bool same = false;
+	int rc = 0;
+
+	for (int i = 0; i < TRIES && rc == 0 && !same; i++) {
+		/* main may have moved between the two requests */
+		if (i && is_main(spec))
+			rc = find_commit(m, spec, c);
+		if (rc == 0)
+			rc = look(m, c, &same);
+		if (!is_main(spec))
+			break;
+	}
+	return rc;
+}
+
+/* What cannot be a name on any server, whose names are Unicode text. */
+static bool is_name(const char *spec)
+{
+	json_t *j = json_string(spec); /* NULL if not UTF-8 */
+
+	json_decref(j);
+	for (; *spec && j; spec++)
+		if ((unsigned char)*spec <= ' ' || *spec == 0x7f)
+			return false;
+	return j != NULL;
+}
+
+int mono_resolve_spec(struct mono *m, const char *spec,
+		      struct scorpio_revision *ret)
+{
+	struct monocommit c = { .time_ns = SCORPIO_TIME_UNKNOWN };
+	bool known;
+	int rc = 0;
+
+	if (strlen(spec) > SPEC_MAX || !is_name(spec))
+		return monofail(m, -ENOENT, "%s: no such revision: a name has "
+				"at most %u characters of UTF-8 and no blanks",
+				m->shown, SPEC_MAX);
+	known = is_commit(spec) && monocommits_find(m->commits, spec, &c);
+	if (!known) {
+		rc = find_commit(m, spec, &c);
+		if (rc == 0 && is_commit(spec))
+			memcpy(c.hex, spec, sizeof(c.hex));
+		known = rc == 0 && monocommits_find(m->commits, c.hex, &c);
+	}
+	if (rc == 0 && !known)
+		rc = find_root(m, spec, &c);
+	if (rc == -ENOENT && is_main(spec))
+		rc = -EIO; /* main exists, whatever the server says */
+	if (rc < 0)
+		return rc;
+	memset(ret, 0, sizeof(*ret));
+	ret->root = monoid_git(c.root);
+	ret->kind = SCORPIO_DIR;
+	ret->time_ns = c.time_ns;
+	snprintf(ret->text, sizeof(ret->text), "%s", c.hex);
+	snprintf(ret->label, sizeof(ret->label), "%.255s",
+		 is_main(spec) ? "refs/heads/main" : spec);
+	return 0;
+}
