@@ -26,8 +26,7 @@ static const struct argp_option mount_options[] = {
 	{ "subdir", OPT_SUBDIR, "PATH", 0, "show only this directory", 0 },
 	{ "ro", OPT_RO, NULL, 0, "a read-only view (the default)", 0 },
 	{ "rw", OPT_RW, NULL, 0,
-	  "a workspace to change things in; mounted at the same place again "
-	  "it goes on", 0 },
+	  "a workspace to change things in; it outlives the mount", 0 },
 	{ "workspace", OPT_WORKSPACE, "NAME", 0,
 	  "the same under a name of its own", 0 },
 	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
