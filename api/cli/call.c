@@ -178,6 +178,23 @@ int cli_stream(struct cli *c, const char *method, const char *path,
 	return exchange(c, &a, method, path, body, &none, ret_code);
 }
 
+int cli_download(struct cli *c, const char *path, struct buf *ret,
+		 const char **ret_code)
+{
+	struct answer a = { 0 };
+	json_t *none = NULL;
+	int r;
+
+	*ret_code = "";
+	r = perform(c, &a, "GET", path, NULL);
+	if (!r && a.x.status / 100 == 2)
+		buf_put(ret, a.body.data, a.body.len);
+	else if (!r)
+		r = finish(&a, &none, ret_code);
+	buf_done(&a.body);
+	return r;
+}
+
 /* -- what to do about the daemon's words ----------------------------------------------- */
 
 static const struct {
@@ -196,6 +213,7 @@ static const struct {
 	  EXIT_MOUNT },
 	{ "NOT_A_DIRECTORY", "choose a directory", EXIT_MOUNT },
 	{ "NOT_A_MOUNT", "scorpio list shows the mounts", EXIT_MOUNT },
+	{ "READ_ONLY", "mount it without --ro for a workspace", EXIT_MOUNT },
 	{ "SOURCE_ERROR", "check the address, the network and the server; "
 	  "scorpio doctor", EXIT_MOUNT },
 	{ "TIMEOUT", "check the network and the server, then try again",

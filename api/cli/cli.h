@@ -96,6 +96,9 @@ int cli_call(struct cli *c, const char *method, const char *path,
 int cli_stream(struct cli *c, const char *method, const char *path,
 	       json_t *body, int (*fn)(void *ctx, const json_t *line),
 	       void *ctx, const char **ret_code);
+/* GET what is no JSON: the bytes are appended to *ret. */
+int cli_download(struct cli *c, const char *path, struct buf *ret,
+		 const char **ret_code);
 /* cli_call, printing what went wrong. The exit code. */
 int cli_get(struct cli *c, const char *method, const char *path, json_t *body,
 	    const char *what, json_t **ret);

@@ -9,6 +9,8 @@ extern const struct cli_command cmd_serve, cmd_stop;          /* serve.c */
 extern const struct cli_command cmd_mount, cmd_umount;        /* mount.c */
 extern const struct cli_command cmd_http_mount;               /* mount.c */
 extern const struct cli_command cmd_list, cmd_status;         /* list.c */
+extern const struct cli_command cmd_reset, cmd_workspace;     /* workspace.c */
+extern const struct cli_command cmd_diff;                     /* diff.c */
 extern const struct cli_command cmd_info;                     /* info.c */
 extern const struct cli_command cmd_stats, cmd_top;           /* stats.c */
 extern const struct cli_command cmd_trace;                    /* trace.c */
@@ -25,6 +27,8 @@ extern const struct cli_command cmd_try;           /* try.c */
 /* warmup.c: show the progress lines of a stream on a bar; prints the sum. */
 int warmup_follow(struct cli *c, const char *path, json_t *body /* takes */,
 		  const char *what);
+/* workspace.c: status of the workspace named by the first operand */
+int workspace_status(struct cli *c);
 /* mount.c: a source as the user wrote it -> one that means the same from any
  * directory. Caller frees. -ENOENT with a text. */
 int mount_source(const char *source, char **ret);

@@ -144,9 +144,12 @@ static void print_status(const json_t *v)
 static int status_run(struct cli *c)
 {
 	json_t *v;
-	int r = cli_get(c, "GET", "/api/v1/status", NULL, "cannot tell the "
-			"status", &v);
+	int r;
 
+	if (c->n_args)
+		return workspace_status(c);
+	r = cli_get(c, "GET", "/api/v1/status", NULL, "cannot tell the "
+		    "status", &v);
 	if (r)
 		return r;
 	if (c->json)
@@ -159,6 +162,12 @@ static int status_run(struct cli *c)
 
 const struct cli_command cmd_status = {
 	.name = "status",
-	.summary = "the daemon, its store and its mounts",
+	.args = "[DIR]",
+	.summary = "the daemon and its mounts, or what changed in DIR",
+	.help = "With a directory of a workspace: its changes, one a line:\n"
+		"A added, M modified, D deleted, R renamed, RM renamed and "
+		"modified, T of another type,\nmode only permissions or "
+		"owner.",
+	.max_args = 1,
 	.run = status_run,
 };

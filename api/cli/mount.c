@@ -11,12 +11,14 @@
 #include "core/path.h"
 #include "core/spawn.h"
 
-enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_RW, OPT_WORKSPACE, OPT_METADATA, OPT_FOREGROUND,
-       OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL };
+enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_RW, OPT_WORKSPACE, OPT_METADATA,
+       OPT_FOREGROUND, OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL, OPT_UID,
+       OPT_GID, OPT_OTHER, OPT_NO_OTHER };
 
 static struct {
 	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
-	const char *workspace;
+	const char *workspace, *uid, *gid;
+	int allow_other; /* 0 not said, 1 yes, -1 no */
 	bool foreground, lazy, writable;
 } own;
 
@@ -32,6 +34,11 @@ static const struct argp_option mount_options[] = {
 	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
 	  "bring all directories now, or each when looked at", 0 },
 	{ "job", OPT_JOB, "TEXT", 0, "a word of your own, shown in lists", 0 },
+	{ "uid", OPT_UID, "ID", 0, "show files as this user's", 0 },
+	{ "gid", OPT_GID, "ID", 0, "and this group's", 0 },
+	{ "allow-other", OPT_OTHER, NULL, 0,
+	  "other users may look in (root's mounts allow that anyway)", 0 },
+	{ "no-allow-other", OPT_NO_OTHER, NULL, 0, "they may not", 0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "give up after (120)", 0 },
 	{ "foreground", OPT_FOREGROUND, NULL, 0,
 	  "a daemon for this mount alone, until Ctrl-C", 0 },
@@ -60,6 +67,16 @@ static int mount_option(struct cli *c UNUSED, int key, const char *v)
 		return 0;
 	case OPT_METADATA:
 		own.metadata = v;
+		return 0;
+	case OPT_UID:
+		own.uid = v;
+		return 0;
+	case OPT_GID:
+		own.gid = v;
+		return 0;
+	case OPT_OTHER:
+	case OPT_NO_OTHER:
+		own.allow_other = key == OPT_OTHER ? 1 : -1;
 		return 0;
 	case OPT_JOB:
 		own.job = v;
@@ -143,6 +160,26 @@ static void tell(const json_t *v)
 	       cli_span(us * 1000, took));
 }
 
+/* A user's or group's number; not given is -1. */
+static bool number(const char *text, int64_t *ret)
+{
+	char *end;
+
+	*ret = -1;
+	if (!text)
+		return true;
+	*ret = strtoll(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && *ret < UINT32_MAX;
+}
+
+static void set_number(json_t *body, const char *key, const char *text)
+{
+	int64_t n;
+
+	if (text && number(text, &n))
+		json_object_set_new(body, key, json_integer(n));
+}
+
 static json_t *mount_body(const char *source, const char *dir)
 {
 	json_t *body = json_object();
@@ -154,6 +191,11 @@ static json_t *mount_body(const char *source, const char *dir)
 	set(body, "metadata", own.metadata);
 	set(body, "job", own.job);
 	set(body, "workspace", own.workspace);
+	set_number(body, "uid", own.uid);
+	set_number(body, "gid", own.gid);
+	if (own.allow_other)
+		json_object_set_new(body, "allow_other",
+				    json_boolean(own.allow_other > 0));
 	if (own.writable)
 		json_object_set_new(body, "read_only", json_false());
 	if (own.timeout)
@@ -168,9 +210,11 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 		.source = source, .dir = dir, .rev = own.rev,
 		.subdir = own.subdir, .job = own.job,
 		.read_only = !own.writable, .workspace = own.workspace,
-		.allow_other = -1, .uid = -1, .gid = -1,
+		.allow_other = own.allow_other ? own.allow_other > 0 : -1,
 	};
 
+	number(own.uid, &r.uid);
+	number(own.gid, &r.gid);
 	if (own.metadata && !mounts_metadata(own.metadata, &r.metadata))
 		return cli_usage(c, "--metadata wants auto, full or ondemand");
 	return foreground_run(c, &r, NULL, NULL, false);
@@ -209,8 +253,11 @@ static int mount_there(struct cli *c, const char *source, const char *dir)
 static int mount_run(struct cli *c)
 {
 	cleanup_free char *source = NULL, *dir = NULL;
+	int64_t id;
 	int r;
 
+	if (!number(own.uid, &id) || !number(own.gid, &id))
+		return cli_usage(c, "--uid and --gid want a number");
 	if (own.cl || c->n_args < 2)
 		return cli_error(EXIT_CONFIG,
 				 "this version mounts SOURCE at DIR; jobs and "

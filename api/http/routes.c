@@ -11,6 +11,7 @@ void routes_add_all(struct router *r)
 	router_add(r, v1_git_routes);
 	router_add(r, v1_paths_routes);
 	router_add(r, v1_profiles_routes);
+	router_add(r, v1_changes_routes);
 	router_add(r, v1_watch_routes);
 	router_add(r, v1_cache_routes);
 }

@@ -14,6 +14,7 @@ extern const struct route v1_mounts_routes[];
 extern const struct route v1_git_routes[];
 extern const struct route v1_paths_routes[];
 extern const struct route v1_profiles_routes[];
+extern const struct route v1_changes_routes[];
 extern const struct route v1_watch_routes[];
 extern const struct route v1_cache_routes[];
 

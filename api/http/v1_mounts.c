@@ -97,6 +97,12 @@ static int check(const struct asked *a, const json_t *body,
 	f->read_only = json_get_bool(body, "read_only", !a->workspace);
 	if (f->read_only && a->workspace)
 		return fail(-EINVAL, "a read-only view has no workspace");
+	f->uid = json_get_int(body, "uid", f->uid);
+	f->gid = json_get_int(body, "gid", f->gid);
+	if (f->uid < -1 || f->uid >= UINT32_MAX || f->gid < -1 ||
+	    f->gid >= UINT32_MAX)
+		return fail(-EINVAL, "uid and gid must be numbers from 0 to "
+			    "4294967294");
 	if (json_is_boolean(json_object_get(body, "allow_other")))
 		f->allow_other = json_get_bool(body, "allow_other", false);
 	return 0;
