@@ -343,7 +343,8 @@ static int walk_file(struct gitindex *x, uint32_t dir,
 		size = 0;
 	}
 	if (x->o->blob && e->kind != SCORPIO_SUBMODULE) {
-		int rc = x->o->blob(x->o->ctx, e->id, ignores);
+		int rc = x->o->blob(x->o->ctx, e->id,
+				    ignores ? buf_str(&x->path) : NULL);
 
 		if (rc)
 			return rc;

@@ -38,8 +38,9 @@ struct gitindex_options {
 	 * NULL. Nonzero stops and is returned. */
 	int (*tree)(void *ctx, const uint8_t id[20], const void *raw,
 		    size_t n);
-	/* ... and with every file and link; may be NULL. ignores: .gitignore */
-	int (*blob)(void *ctx, const uint8_t id[20], bool ignores);
+	/* ... and with every file and link; may be NULL. path: of a .gitignore,
+	 * else NULL. */
+	int (*blob)(void *ctx, const uint8_t id[20], const char *path);
 	void *ctx;
 	const bool *cancel; /* atomic; may be NULL */
 };

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "fs/objects.h"
 
 #define PREPARE_THREADS 2
 #define PREPARE_MS (3600 * 1000)
@@ -46,6 +47,7 @@ struct gitwork *gitwork_new(const struct gitwork_options *o)
 
 static void job_free(struct gitjob *j)
 {
+	fs_objects_free(j->objects);
 	free(j->id);
 	free(j->source);
 	free(j->dir);
@@ -111,9 +113,18 @@ static void run(struct pool_task *t)
 		log_info("git", "%s is a git repository after %lld ms",
 			 j->dir, (long long)(now_ns() - start) / NS_PER_MS);
 	lock_take(&g->lock);
-	j->running = false;
+	j->prepared = true;
 	j->state = rc ? "failed" : "ready";
 	j->why = rc ? xstrdup(error_text(rc)) : NULL;
+	pthread_cond_broadcast(&g->changed);
+	lock_drop(&g->lock);
+	if (!rc)
+		rc = gitserver_background(j);
+	if (rc && rc != -EINTR && !j->why)
+		log_warn("git", "%s has no history yet: %s", j->dir,
+			 error_text(rc));
+	lock_take(&g->lock);
+	j->running = false;
 	gone = j->gone;
 	if (gone)
 		unlink_job(g, j);
@@ -188,6 +199,7 @@ void gitwork_mounted(struct gitwork *g, const struct fs_mount_info *i,
 		j->why = xstrdup(error_text(rc));
 	}
 	j->running = !rc;
+	j->prepared = rc;
 	lock_take(&g->lock);
 	j->next = g->jobs;
 	g->jobs = j;
@@ -219,7 +231,7 @@ char *gitwork_state(struct gitwork *g, const char *mount_id, int64_t deadline)
 	struct gitjob *j;
 	ranked_scope(&g->lock);
 
-	while ((j = find_job(g, mount_id)) && j->running &&
+	while ((j = find_job(g, mount_id)) && !j->prepared &&
 	       now_ns() < deadline)
 		lock_wait(&g->changed, &g->lock, deadline);
 	if (!j)

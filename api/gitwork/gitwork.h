@@ -9,7 +9,7 @@
  *
  *	a repository of this machine   objects/info/alternates names it, as
  *	                               `git clone --shared` does
- *	a server                       see remote.h
+ *	a server                       see server.c
  *
  * The index is made from the store (gitindex.h). From then on git asks the
  * daemon what changed: core.fsmonitor is the program scorpio-fsmonitor, which

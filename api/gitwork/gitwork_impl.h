@@ -31,9 +31,12 @@ struct gitjob { /* the repository of one mounted workspace */
 	char token[GITWORK_TOKEN_MAX]; /* where the index begins */
 	int64_t deadline;
 	bool cancel; /* atomic */
+	struct fs_objects *objects; /* of the thread that prepares, then of
+				     * whoever frees the job */
 	/* lock: gitwork.lock */
 	struct gitjob *next;
 	bool running, gone;
+	bool prepared;
 	const char *state; /* static */
 	char *why;
 };
@@ -45,6 +48,11 @@ char *gitprepare_gitdir(const char *state_dir);
 /* run.c: git, without a shell, as the daemon. Output (may be NULL) without the
  * last newline. -EIO with what git said if it failed. */
 int gitrun(struct gitjob *j, const char *const *argv, struct buf *out);
+int gitrun_input(struct gitjob *j, const char *const *argv, const void *p,
+		 size_t n);
+
+/* history.c: when all is ready, what may take long. */
+int gitserver_background(struct gitjob *j);
 
 /* monitor.c */
 void gitmonitor_token(struct fs_clock clock, char out[GITWORK_TOKEN_MAX]);

@@ -40,7 +40,23 @@ static void add_ref(struct buf *refs, const char *line, size_t n)
 	}
 }
 
-static int local_refs(struct gitprepare *p, const char *repo)
+/* The branch it stands on, if that exists. */
+static int local_head(struct gitprepare *p, const char *repo)
+{
+	const char *argv[] = { "git", TRUSTED, "-C", repo, "rev-parse",
+			       "--symbolic-full-name", "HEAD", NULL };
+	cleanup_buf struct buf out = BUF_INIT;
+	int rc = gitrun(p->job, argv, &out);
+	const char *s = buf_str(&out);
+
+	if (rc == -EIO) /* an unborn one */
+		return 0;
+	if (!rc && !strncmp(s, "refs/heads/", 11))
+		p->head = xstrdup(s + 11);
+	return rc;
+}
+
+int gitobjects_refs(struct gitprepare *p, const char *repo)
 {
 	const char *argv[] = { "git", TRUSTED, "-C", repo, "for-each-ref",
 			       "--format=%(objectname) %(refname)",
@@ -56,23 +72,7 @@ static int local_refs(struct gitprepare *p, const char *repo)
 			add_ref(&p->refs, s, n);
 		s += n + (s[n] == '\n');
 	}
-	return rc;
-}
-
-/* The branch it stands on, if that exists. */
-static int local_head(struct gitprepare *p, const char *repo)
-{
-	const char *argv[] = { "git", TRUSTED, "-C", repo, "rev-parse",
-			       "--symbolic-full-name", "HEAD", NULL };
-	cleanup_buf struct buf out = BUF_INIT;
-	int rc = gitrun(p->job, argv, &out);
-	const char *s = buf_str(&out);
-
-	if (rc == -EIO) /* an unborn one */
-		return 0;
-	if (!rc && !strncmp(s, "refs/heads/", 11))
-		p->head = xstrdup(s + 11);
-	return rc;
+	return rc ? rc : local_head(p, repo);
 }
 
 /* History may end somewhere there: then it does here. */
@@ -124,9 +124,7 @@ static int local(struct gitprepare *p, const char *repo)
 	if (!rc)
 		rc = copy_shallow(p, repo);
 	if (!rc)
-		rc = local_refs(p, repo);
-	if (!rc)
-		rc = local_head(p, repo);
+		rc = gitobjects_refs(p, repo);
 	p->url = xstrdup(repo);
 	return rc;
 }
@@ -142,8 +140,7 @@ int gitprepare_objects(struct gitprepare *p)
 	if (url.kind == GITURL_LOCAL)
 		rc = local(p, url.text);
 	else
-		rc = fail(-ENOTSUP, "repositories of servers are not offered "
-			  "yet");
+		rc = gitserver_setup(p, url.text);
 	giturl_done(&url);
 	return rc;
 }

@@ -230,11 +230,16 @@ static int write_index(struct gitprepare *p)
 		.time_ns = j->time_ns, .uid = p->uid, .gid = p->gid,
 		.dev = (uint32_t)p->dev, .worktree = j->dir,
 		.token = j->token, .cancel = &j->cancel,
+		.tree = p->harvest ? githarvest_tree : NULL,
+		.blob = p->harvest ? githarvest_blob : NULL,
+		.ctx = p->harvest,
 	};
 	struct scorpio_id missing;
 	int rc;
 
 	for (int i = 0; i < INDEX_TRIES; i++) {
+		if (p->harvest)
+			githarvest_reset(p->harvest);
 		rc = gitindex_write(&o, path, &p->stats, &missing);
 		if (rc != -EAGAIN)
 			return rc;
@@ -306,11 +311,26 @@ static int build(struct gitprepare *p)
 		rc = put_origin_head(p);
 	if (!rc)
 		rc = write_index(p);
+	if (!rc && p->harvest)
+		rc = gitserver_finish(p);
 	if (!rc && p->uid != geteuid())
 		rc = give_away(AT_FDCWD, p->build, p->uid, p->gid);
+	if (!rc && !access(p->gitdir, F_OK)) { /* in pieces */
+		rc = path_empty_dir(p->gitdir);
+		if (!rc)
+			rmdir(p->gitdir);
+	}
 	if (!rc && rename(p->build, p->gitdir))
 		rc = fail(-errno, "%s: %s", p->gitdir, strerror(errno));
 	return rc;
+}
+
+static bool complete(const struct gitprepare *p)
+{
+	cleanup_free char *head = xasprintf("%s/HEAD", p->gitdir);
+	cleanup_free char *config = xasprintf("%s/config", p->gitdir);
+
+	return !access(head, F_OK) && !access(config, F_OK);
 }
 
 /* Mounted again, maybe elsewhere, by another daemon. */
@@ -341,11 +361,16 @@ int gitprepare(struct gitjob *j)
 		p.branch = j->label + 11;
 	rc = put_gitfile(&p);
 	if (!rc)
-		rc = access(p.gitdir, F_OK) ? build(&p) : refresh(&p);
+		rc = complete(&p) ? refresh(&p) : build(&p);
+	if (!rc)
+		rc = gitserver_show(&p);
 	free(p.gitdir);
 	free(p.build);
 	free(p.url);
 	free(p.head);
+	free(p.shared);
+	free(p.view);
+	githarvest_free(p.harvest);
 	buf_done(&p.refs);
 	return rc;
 }

@@ -17,13 +17,40 @@ struct gitprepare {
 	struct buf refs; /* of origin, as lines of packed-refs */
 	char *head;      /* origin's own branch, NULL if not known */
 	bool promisor;   /* origin gives single objects when needed */
+	char *shared;    /* what all workspaces of a server's repository use */
+	char *view;      /* where fs/objects.h shows this revision's files */
+	struct githarvest *harvest; /* while the index is made */
 	struct gitindex_stats stats;
 };
 
 /* A small file in dir. */
 int gitprepare_write(const char *dir, const char *name, const void *p,
 		     size_t n);
+/* harvest.c: what the index writer comes across on its way and a repository
+ * of a server needs besides: the trees as one pack, the table of files, which
+ * .gitignore there are. */
+struct githarvest *githarvest_new(void);
+void githarvest_free(struct githarvest *h);
+void githarvest_reset(struct githarvest *h);
+int githarvest_tree(void *harvest, const uint8_t id[20], const void *raw,
+		    size_t n);
+int githarvest_blob(void *harvest, const uint8_t id[20], const char *path);
+/* A complete pack; borrowed. */
+const struct buf *githarvest_pack(struct githarvest *h);
+/* Sorted ids, each once; borrowed. */
+const struct buf *githarvest_table(struct githarvest *h);
+/* Paths below the root, n of them; borrowed. */
+const char *const *githarvest_ignores(struct githarvest *h, size_t *ret_n);
+
+/* server.c: a repository on a server. */
+int gitserver_setup(struct gitprepare *p, const char *url);
+/* When the index is there: trees, table. */
+int gitserver_finish(struct gitprepare *p);
+/* Show the objects of the revision. Also for one that was made before. */
+int gitserver_show(struct gitprepare *p);
 /* objects.c: where objects come from. */
 int gitprepare_objects(struct gitprepare *p);
+/* Branches and tags of a repository of this machine, and its HEAD. */
+int gitobjects_refs(struct gitprepare *p, const char *repo);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/spawn.h"
 
 #define OUTPUT_MAX (256 * MiB)
+#define RUN_MS (24u * 3600 * 1000) /* the job's deadline comes first */
 
 static int take(void *ctx, const void *data, uint64_t n)
 {
@@ -20,26 +21,42 @@ static int take(void *ctx, const void *data, uint64_t n)
 	return 0;
 }
 
-int gitrun(struct gitjob *j, const char *const *argv, struct buf *out)
+static int run(struct gitjob *j, const char *const *argv, const void *input,
+	       size_t len, struct buf *out)
 {
 	const char *env[] = { "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
-			      "GIT_OPTIONAL_LOCKS=0", NULL };
+			      "GIT_OPTIONAL_LOCKS=0", "GIT_ASKPASS=",
+			      "SSH_ASKPASS=", NULL, NULL };
 	struct scorpio_spawn x = {
 		.struct_size = sizeof(x), .argv = argv, .env = env,
-		.on_output = take, .ctx = out,
+		.on_output = take, .ctx = out, .input = input,
+		.input_len = len, .timeout_ms = RUN_MS,
 	};
 	struct call call;
 	int rc;
 
+	if (!getenv("GIT_SSH_COMMAND") && !getenv("GIT_SSH"))
+		env[ARRAY_SIZE(env) - 2] = "GIT_SSH_COMMAND=ssh -oBatchMode=yes";
 	call_enter(&call, j->deadline, &j->cancel);
 	rc = spawn_run(&x);
 	call_leave(&call);
 	if (rc == -ENOENT)
 		return fail(rc, "the program git is not installed");
 	if (!rc && x.exit_status)
-		rc = fail(-EIO, "git %s: %s", argv[1],
-			  *x.error ? x.error : "it failed");
+		rc = fail(-EIO, "git says: %s",
+			  *x.error ? x.error : "nothing");
 	if (!rc && out && out->len && out->data[out->len - 1] == '\n')
 		out->len--;
 	return rc;
+}
+
+int gitrun(struct gitjob *j, const char *const *argv, struct buf *out)
+{
+	return run(j, argv, NULL, 0, out);
+}
+
+int gitrun_input(struct gitjob *j, const char *const *argv, const void *p,
+		 size_t n)
+{
+	return run(j, argv, p, n, NULL);
 }

@@ -132,3 +132,53 @@ both() {
         fail "other output in the workspace: $1"
     same_state "$1"
 }
+
+# What a day brings, in $W and $C.
+a_day() {
+    note "edits of every kind"
+    both 'echo more >>a.txt'
+    both 'mkdir -p new/deep && echo 1 >new/deep/f && echo 2 >new/g'
+    both 'rm dir/one.c'
+    both 'mv dir/two.c dir/2.c'
+    both 'chmod +x a.txt'
+    both 'ln -sf nowhere link'
+    both 'echo ignored >dir/x.o; echo kept >dir/y.c'
+    both 'mv lib lib2'
+    both 'mkdir lib && echo x >lib/again'
+    both 'git add -A && git commit -qm "edits"'
+    both 'git mv lib2 lib3; git status --short | wc -l'
+    both 'git commit -qam moved'
+
+    note "a directory that comes back under an old name has no old secrets"
+    both 'mkdir -p u/v && echo 1 >u/v/w'
+    both 'mv u u2'
+    both 'mkdir -p u/v'
+    both 'rm -r u2; echo 1 >u/v/z; rm u/v/z'
+    both 'rmdir u/v u'
+
+    note "branches, stash, rebase, a conflict"
+    both 'git checkout -q -b side HEAD~2 && echo side >>README && git commit -qam side'
+    both 'git switch -q main'
+    both 'echo dirty >>README && git stash -q'
+    both 'git stash pop -q'
+    both 'git restore README'
+    both 'echo main >>README && git commit -qam main'
+    both 'git merge side; echo both >README; git add README; git commit -qm merged'
+    both 'git checkout -q -b r HEAD~1 && echo r >>a.txt && git commit -qam r'
+    both 'git rebase -q side || { echo solved >README; git add README; GIT_EDITOR=true git rebase --continue; }'
+    both 'git checkout -q main'
+    both 'git reset -q --hard HEAD~1'
+    both 'git clean -qfdx'
+    both 'git checkout -q HEAD~1 && git checkout -q -'
+    both 'git cherry-pick r || { git cherry-pick --abort; }'
+    both 'git log -p | sha1sum'
+    both 'git blame README | sha1sum'
+    both 'git diff HEAD~2 --stat'
+    both 'git grep -n int | sha1sum'
+    both 'git rm -q --cached a.txt'
+    both 'git reset -q'
+    both 'git submodule status'
+    both 'git tag t1 && git describe --tags'
+    both 'git gc -q'
+    both 'git sparse-checkout list || true'
+}
