@@ -133,34 +133,14 @@ static void make_id(char out[FS_ID_LEN + 1])
 		 b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-static bool may_discard(struct mount *m)
-{
-	const struct fs_options *o = &m->fs->options;
-
-	return !o->discard || o->discard(o->ctx, m->workspace->dir);
-}
-
 static void mount_free(struct mount *m)
 {
-	bool discard = false;
-
 	if (!m)
 		return;
 	session_end(m);
 	crawl_free(m->crawl);
 	watch_recording_free(m);
-	if (m->changes) {
-		discard = !m->workspace->named &&
-			  changes_untouched(m->changes) &&
-			  may_discard(m);
-		if (discard)
-			changes_abandon(m->changes);
-		else
-			changes_close(m->changes);
-	} else if (m->workspace) { /* it never came to be */
-		discard = !m->workspace->resumed;
-	}
-	workspace_close(m->workspace, discard);
+	workspace_end(m);
 	node_table_free(m->nodes);
 	ahead_state_put(m->ahead);
 	if (m->source)

@@ -247,7 +247,7 @@ int workspace_sync(struct workspace *w)
 	return rc;
 }
 
-void workspace_close(struct workspace *w, bool discard)
+static void workspace_close(struct workspace *w, bool discard)
 {
 	if (!w)
 		return;
@@ -255,6 +255,29 @@ void workspace_close(struct workspace *w, bool discard)
 		log_warn("fs", "%s could not be removed: %s", w->dir,
 			 strerror(errno));
 	workspace_free(w);
+}
+
+static bool may_discard(struct mount *m)
+{
+	const struct fs_options *o = &m->fs->options;
+
+	return !m->workspace->named && changes_untouched(m->changes) &&
+	       (!o->discard || o->discard(o->ctx, m->workspace->dir));
+}
+
+void workspace_end(struct mount *m)
+{
+	/* one that never came to be goes as well */
+	bool discard = m->workspace && !m->workspace->resumed;
+
+	if (m->changes) {
+		discard = may_discard(m);
+		if (discard)
+			changes_abandon(m->changes);
+		else
+			changes_close(m->changes);
+	}
+	workspace_close(m->workspace, discard);
 }
 
 /* -- those on the disk --------------------------------------------------------------- */

@@ -33,7 +33,8 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 int workspace_begin(struct workspace *w, struct mount *m);
 /* For the first fsync: without meta the changes could not be found again. */
 int workspace_sync(struct workspace *w);
-/* The last word; the changes are closed. Removes it if `discard`. */
-void workspace_close(struct workspace *w, bool discard);
+/* The mount is over: close its changes, remove a workspace that holds none if
+ * nobody gave it a name. */
+void workspace_end(struct mount *m);
 
 #endif

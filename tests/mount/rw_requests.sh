@@ -17,9 +17,7 @@ mount_source "$SCRATCH/repo.git" "$m" --rw
 bench=$SCORPIO_BUILD/tools/bench_fs
 [ -x "$bench" ] || skip "$bench is not built"
 
-requests() { # [op]
-    metric "scorpio_fuse_requests_total${1:+{op=\"$1\"\}}"
-}
+requests() { metric scorpio_fuse_requests_total; }
 
 "$bench" walk "$m" >"$SCRATCH/walk"
 "$bench" list "$m" >"$SCRATCH/list"
