@@ -97,6 +97,8 @@ static int check(const struct asked *a, const json_t *body,
 	f->read_only = json_get_bool(body, "read_only", !a->workspace);
 	if (f->read_only && a->workspace)
 		return fail(-EINVAL, "a read-only view has no workspace");
+	if (json_object_get(body, "redirect"))
+		return fail(-ENOTSUP, "redirections are not in this version");
 	f->uid = json_get_int(body, "uid", f->uid);
 	f->gid = json_get_int(body, "gid", f->gid);
 	if (f->uid < -1 || f->uid >= UINT32_MAX || f->gid < -1 ||

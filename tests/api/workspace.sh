@@ -43,7 +43,8 @@ assert_eq "$(value 'v["count"], v["changes"]')" "(0, [])"
 echo more >>"$M/a"
 mv "$M/d/b" "$M/c"
 expect 200 GET "/mounts/$id/changes"
-assert_eq "$(value '[(c["kind"], c["path"], c["from"], c["mode"], c["size"], c["modified"]) for c in v["changes"]]')" \
+assert_eq "$(value '[(c["kind"], c["path"], c["from"], c["mode"], c["size"],
+    c["modified"]) for c in v["changes"]]')" \
     "[('modified', 'a', None, '100644', 7, True), ('renamed', 'c', 'd/b', '100644', 2, False)]"
 expect 200 GET "/mounts/$id/changes?path=c"
 assert_eq "$(value 'v["count"]')" 1

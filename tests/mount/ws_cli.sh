@@ -18,7 +18,7 @@ git_commit "$SCRATCH/repo" one
 start_daemon
 M=$SCRATCH/m
 scorpio_cli -q mount "$SCRATCH/repo" "$M" --rw --workspace work
-status() { scorpio_cli status "$M" "$@" 2>/dev/null; }
+status() { scorpio_cli status "$M" 2>/dev/null; }
 assert_eq "$(status)" "" "a fresh workspace"
 assert_contains "$(scorpio_cli status "$M" 2>&1)" "no changes"
 
@@ -146,8 +146,8 @@ exec 7<&-
 assert_contains "$(cat "$SCRATCH/said")" "5 changes discarded"
 assert_eq "$(status)" "" "after reset"
 assert_same_tree "$M" "$SCRATCH/repo"
-ls -A "$M" | sort >"$SCRATCH/names"
-ls -A "$SCRATCH/repo" | sort | diff - "$SCRATCH/names" || fail "names"
+find "$M" -maxdepth 1 -printf "%P\n" | sort >"$SCRATCH/names"
+find "$SCRATCH/repo" -maxdepth 1 -printf "%P\n" | sort | diff - "$SCRATCH/names" || fail "names"
 
 # -- a new directory in the place of an old one, and inside of a moved one
 rm -r "$M/d"
