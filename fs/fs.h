@@ -64,7 +64,7 @@ struct fs_mount_request {
 	 * change. */
 	bool transient;
 	/* Directories (relative paths) that live on the local disk outside of
-	 * the workspace; NULL-terminated, or NULL. */
+	 * the workspace; NULL-terminated, or NULL. So far any is -ENOTSUP. */
 	const char *const *redirect;
 };
 

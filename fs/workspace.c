@@ -163,6 +163,9 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 	struct workspace *w;
 	int rc;
 
+	if (r->redirect && *r->redirect)
+		return fail(-ENOTSUP, "redirected directories (%s) are not "
+			    "offered by this version", *r->redirect);
 	if (!f->options.state_dir)
 		return fail(-ENOTSUP, "this daemon has no place for writable "
 			    "workspaces: mount with --ro");
