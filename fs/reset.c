@@ -220,12 +220,17 @@ static int reset(struct reset *s, const char *path)
 /* Without changes at it, a path must be one of the revision. */
 static int check_exists(struct mount *m, const char *path, int64_t deadline)
 {
+	const size_t own = sizeof(FS_OWN_NAME) - 1;
 	struct view_found at;
 	cleanup_free char *low = NULL;
 	int rc;
 
 	if (!*path)
 		return 0;
+	if (!strncmp(path, FS_OWN_NAME, own) &&
+	    (!path[own] || path[own] == '/'))
+		return fail(-EINVAL, "%s is the daemon's own: it has no "
+			    "changes", FS_OWN_NAME);
 	view_lock(m);
 	rc = status_lower_path(m, path, &low);
 	view_unlock(m);

@@ -35,6 +35,7 @@ id=$(value 'v["id"]')
 assert_eq "$(value 'v["read_only"], v["workspace"]')" "(False, 'api')"
 assert_eq "$(stat -c %u:%g "$M/a")" 7:8
 expect 400 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","uid":-5}'
+expect 501 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","redirect":["out"]}'
 expect 400 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","workspace":"a/b"}'
 
 # -- changes
@@ -86,6 +87,7 @@ expect 404 GET "/mounts/nosuch/journal?since=$at"
 expect 422 POST "/mounts/$id/reset" '{}'
 expect 400 POST "/mounts/$id/reset" '{"path":"/"}'
 expect 404 POST "/mounts/$id/reset" '{"path":"nosuch"}'
+expect 400 POST "/mounts/$id/reset" '{"path":".git"}'
 expect 404 POST /mounts/nosuch/reset '{"path":"a"}'
 expect 200 POST "/mounts/$id/reset" '{"path":"c"}'
 assert_eq "$(cat "$M/d/b")" b
