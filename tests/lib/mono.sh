@@ -80,10 +80,10 @@ mono_blameless() {
 # mono_tree DIR [REV] - what a mount of it has to look like
 mono_tree() {
     local at
-    git -C "$SCRATCH/repo" archive "${2:-main}" | (mkdir -p "$1" && tar -x -C "$1")
+    git -c tar.umask=022 -C "$SCRATCH/repo" archive "${2:-main}" | (mkdir -p "$1" && tar -xp -C "$1")
     for at in third-party/foo third-party/rust/bar; do
         rm -r "${1:?}/$at"
         mkdir -p "$1/$at"
-        git -C "$SCRATCH/foo" archive main | tar -x -C "$1/$at"
+        git -c tar.umask=022 -C "$SCRATCH/foo" archive main | tar -xp -C "$1/$at"
     done
 }
