@@ -64,11 +64,17 @@ static bool flip(struct solver *s, size_t i)
 	return false;
 }
 
-static bool flip_one(struct solver *s)
+static bool flip_open(struct solver *s)
 {
 	for (size_t i = 0; i < s->n_open && s->left; i++)
 		if (flip(s, s->open[i]))
 			return true;
+	return false;
+}
+
+/* A mode changed while the content stayed. */
+static bool flip_any(struct solver *s)
+{
 	for (size_t i = 0; i < s->l->n && s->left; i++)
 		if (s->l->e[i].mode != MONO_MODE_DIR && flip(s, i))
 			return true;
@@ -144,7 +150,7 @@ static void guess(struct solver *s, const uint32_t *first)
 
 static bool search(struct solver *s, const uint32_t *first)
 {
-	if (right(s) || flip_one(s))
+	if (right(s) || flip_open(s))
 		return true;
 	if (s->n_open && (all_of(s, 2) || all_of(s, 3) || alike(s)))
 		return true;
@@ -152,7 +158,7 @@ static bool search(struct solver *s, const uint32_t *first)
 	if (flip_two(s))
 		return true;
 	guess(s, first);
-	return false;
+	return flip_any(s);
 }
 
 /* The mode each entry most likely has; those that are not certain are open.

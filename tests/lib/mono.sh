@@ -80,10 +80,14 @@ mono_blameless() {
 # mono_tree DIR [REV] - what a mount of it has to look like
 mono_tree() {
     local at
-    git -c tar.umask=022 -C "$SCRATCH/repo" archive "${2:-main}" | (mkdir -p "$1" && tar -xp -C "$1")
+    unpack "$SCRATCH/repo" "${2:-main}" "$1"
     for at in third-party/foo third-party/rust/bar; do
         rm -r "${1:?}/$at"
-        mkdir -p "$1/$at"
-        git -c tar.umask=022 -C "$SCRATCH/foo" archive main | tar -xp -C "$1/$at"
+        unpack "$SCRATCH/foo" main "$1/$at"
     done
+}
+
+unpack() { # REPO REV DIR
+    mkdir -p "$3"
+    git -c tar.umask=022 -C "$1" archive "$2" | tar -xp -C "$3"
 }
