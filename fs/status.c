@@ -266,7 +266,9 @@ static void compare_covered(struct status *s, size_t sorted, char *path,
 {
 	struct item key = { .path = path }, *x;
 
-	x = bsearch(&key, s->items, sorted, sizeof(*s->items), by_path);
+	x = sorted ? bsearch(&key, s->items, sorted, sizeof(*s->items),
+			     by_path)
+		   : NULL;
 	if (!x) {
 		add(s, xstrdup(path), low, FS_DELETED, NULL);
 	} else if (x->kind != FS_ADDED) {
@@ -329,7 +331,8 @@ static int settle_covers(struct status *s)
 	size_t sorted = s->n;
 	int rc = 0;
 
-	qsort(s->items, s->n, sizeof(*s->items), by_path);
+	if (s->n)
+		qsort(s->items, s->n, sizeof(*s->items), by_path);
 	for (size_t k = 0; k < s->n_covers && !rc; k++) {
 		struct cover at = s->covers[k];
 		struct listing *list = NULL;
@@ -355,7 +358,8 @@ static int report(struct status *s,
 {
 	int rc = 0;
 
-	qsort(s->items, s->n, sizeof(*s->items), by_path);
+	if (s->n)
+		qsort(s->items, s->n, sizeof(*s->items), by_path);
 	for (size_t i = 0; i < s->n && !rc; i++) {
 		const struct item *x = &s->items[i];
 		struct fs_change c = {
