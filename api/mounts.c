@@ -509,6 +509,35 @@ void mounts_each_missing(struct mounts *m,
 	}
 }
 
+int mounts_switch(struct mounts *m, const char *id_or_dir,
+		  const struct fs_switch_request *r,
+		  struct fs_switch_result *ret,
+		  void (*fn)(void *ctx, const char *path, const char *why),
+		  void *ctx)
+{
+	int err = fs_switch(m->options.fs, id_or_dir, r, ret, fn, ctx);
+	struct wanted *w;
+
+	if (err || r->dry_run)
+		return err;
+	lock_take(&m->lock);
+	w = wanted_at(m, id_or_dir);
+	if (w) {
+		free(w->rev);
+		free(w->rev_text);
+		free(w->label);
+		w->rev = dup_or_null(r->rev);
+		w->rev_text = dup_or_null(ret->new_rev);
+		w->label = dup_or_null(ret->label);
+	}
+	lock_drop(&m->lock);
+	err = mounts_state_save(m);
+	if (err)
+		log_warn("mounts", "the record of mounts is not up to date: "
+			 "%s", error_text(err));
+	return 0;
+}
+
 bool mounts_asked(struct mounts *m, const char *id, char **ret_rev,
 		  char **ret_label)
 {

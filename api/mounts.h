@@ -41,6 +41,13 @@ int mounts_add(struct mounts *m, const struct fs_mount_request *r,
 /* fs_unmount, and forget it; also a wanted mount that could not be made. */
 int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy);
 
+/* fs_switch, and remember it. */
+int mounts_switch(struct mounts *m, const char *id_or_dir,
+		  const struct fs_switch_request *r,
+		  struct fs_switch_result *ret,
+		  void (*fn)(void *ctx, const char *path, const char *why),
+		  void *ctx);
+
 /* Bring back what the state file lists (or forget that, if skip_recorded) and
  * what the configuration wants, in the background. A damaged state file is set aside
  * with a warning. */

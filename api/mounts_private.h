@@ -12,7 +12,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	struct mounts *mounts;
 	struct wanted *next;
 	/* constant once in the list */
-	char *source, *rev, *subdir, *dir, *job;
+	char *source, *subdir, *dir, *job;
 	enum fs_metadata metadata;
 	int allow_other;
 	int64_t uid, gid;
@@ -20,6 +20,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	bool from_config; /* not recorded */
 	bool fresh;       /* being made for the first time: not recorded yet */
 	/* changing */
+	char *rev;       /* as asked for, last by a switch */
 	char *workspace; /* once known; NULL: a read-only view */
 	char *rev_text; /* resolved; what a restart asks for */
 	char *label;    /* what it was when first asked for */

@@ -36,6 +36,7 @@
 #ifndef FS_CHANGES_H
 #define FS_CHANGES_H
 
+#include "core/buf.h"
 #include "fs/journal.h"
 
 #include <sys/stat.h>
@@ -138,6 +139,9 @@ struct changes {
 	struct wal *wal;
 	struct upper *upper;
 	struct journal *journal;
+	struct times *times; /* lock: tree; of paths switches changed */
+	char *base;          /* lock: edit; of the last switch, or NULL */
+	struct buf pending;  /* lock: edit; parts of a switch being read */
 	struct cnode **buckets; /* lock: tree */
 	size_t mask;            /* lock: tree */
 	uint64_t count;         /* atomic */
@@ -256,6 +260,31 @@ int changes_reset(struct changes *c, struct cname *name);
 /* Give a directory the attributes in v, drop its xattrs. */
 int changes_restore(struct changes *c, struct cnode *n,
 		    const struct cvalue *v);
+
+/* -- switching to another revision (changes_switch.c) ---------------------------- */
+
+struct delta;
+struct notices;
+struct rebase; /* what a switch does to the changes */
+
+struct rebase_conflict {
+	char *path;
+	const char *why; /* static */
+};
+/* Find out. Conflicts stand in the result, sorted by path; the plan is as if
+ * the private changes won. Nothing is changed. */
+struct rebase *changes_plan(struct changes *c, const struct delta *d);
+void rebase_free(struct rebase *r);
+size_t rebase_conflicts(const struct rebase *r,
+			const struct rebase_conflict **ret);
+/* How many changed inodes stay changed. */
+uint64_t rebase_kept(const struct rebase *r);
+/* Do it: one logged step. `base` tells about the revision, for who loads the
+ * log; move() is called with the tree locked for writing, before the changes
+ * are touched. -EIO, -ENOSPC of the log: then nothing happened. */
+int changes_rebase(struct changes *c, struct rebase *r, const struct delta *d,
+		   const char *base, int64_t time,
+		   void (*move)(void *ctx), void *ctx, struct notices *n);
 
 /* -- content being written: any thread, no lock ---------------------------------- */
 

@@ -269,7 +269,7 @@ static int apply_to_node(struct changes *c, struct change *ch)
 }
 
 /* Everything below a directory loses its names. */
-static void abandon(struct changes *c, struct cnode *dir)
+void cnode_abandon(struct changes *c, struct cnode *dir)
 {
 	struct cdir *d = dir->dir;
 
@@ -279,7 +279,7 @@ static void abandon(struct changes *c, struct cnode *dir)
 			struct cnode *n = name->node;
 
 			if (n && n->dir && n->nlink == 1)
-				abandon(c, n);
+				cnode_abandon(c, n);
 			if (n) {
 				cname_set(name, NULL);
 				if (!n->nlink)
@@ -301,7 +301,7 @@ static int apply_reset(struct changes *c, struct change *ch)
 	n = name->node;
 	note(c, ch, FS_JOURNAL_RESET, dir, ch->name, n && n->dir, NULL);
 	if (n && n->dir)
-		abandon(c, n);
+		cnode_abandon(c, n);
 	cname_set(name, NULL);
 	cname_drop(name);
 	if (n && !n->nlink)
@@ -336,6 +336,8 @@ static int apply_node(struct changes *c, struct change *ch)
 	struct cnode *n = changes_find(c, ch->v.ino);
 
 	if (ch->v.ino == 1 && n) { /* the root is there already */
+		if (ch->v.id.len)
+			n->v.id = ch->v.id;
 		n->v.mode = ch->v.mode;
 		n->v.uid = ch->v.uid;
 		n->v.gid = ch->v.gid;

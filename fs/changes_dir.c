@@ -135,6 +135,19 @@ static void unplace(struct cname *name)
 	name->cookie = 0;
 }
 
+void cname_set_lower(struct cname *name, uint8_t lower_kind)
+{
+	struct cdir *d = name->dir->dir;
+
+	name->lower_kind = lower_kind;
+	if (!lower_kind && !name->node)
+		cname_drop(name);
+	else if (lower_kind && name->cookie)
+		unplace(name);
+	else if (!lower_kind && !name->cookie)
+		cname_place(name, d->last_cookie + 1);
+}
+
 struct cname *cname_make(struct cnode *dir, const char *name,
 			 uint8_t lower_kind)
 {

@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "fs/times.h"
 #include "fs/upper.h"
 #include "fs/wal.h"
 
@@ -293,6 +294,28 @@ static void put_journal(void *ctx, const struct fs_journal_entry *e)
 	buf_done(&text);
 }
 
+static void put_time(void *ctx, uint64_t key, int64_t time)
+{
+	struct snapshot *s = ctx;
+	uint64_t value[2] = { key, (uint64_t)time };
+	struct change ch = { .type = CHANGE_TIMES, .value = value,
+			     .value_len = sizeof(value) };
+
+	put(s, &ch);
+}
+
+/* What the switches left. */
+static void put_base(struct snapshot *s, const struct changes *c)
+{
+	struct change ch = { .type = CHANGE_BASE, .value = c->base };
+
+	if (!c->base)
+		return;
+	ch.value_len = (uint32_t)strlen(c->base);
+	put(s, &ch);
+	times_each(c->times, put_time, s);
+}
+
 /* lock: edit. The state of this moment, into memory. */
 int changes_snapshot(struct changes *c, bool clean,
 		     struct wal_checkpoint **ret)
@@ -322,6 +345,7 @@ int changes_snapshot(struct changes *c, bool clean,
 				put_xattrs(&s, n);
 		}
 	}
+	put_base(&s, c);
 	journal_each(c->journal, put_journal, &s);
 	buf_done(&s.buf);
 	*ret = s.wal;

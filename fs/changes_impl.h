@@ -21,11 +21,15 @@ enum change_type {
 	CHANGE_RESET,
 	CHANGE_RESTORE,
 	CHANGE_BEGIN, /* a mount: generation in value */
+	CHANGE_PART,   /* of the switch that follows */
+	CHANGE_SWITCH, /* to another revision */
 	/* checkpoints only */
 	CHANGE_NODE,
 	CHANGE_PLACE,
 	CHANGE_STATE,
 	CHANGE_JOURNAL,
+	CHANGE_BASE,  /* of the last switch */
+	CHANGE_TIMES, /* of paths, as in parts */
 	CHANGE_TYPES
 };
 
@@ -71,9 +75,16 @@ struct cname *cname_make(struct cnode *dir, const char *name,
 void cname_set(struct cname *name, struct cnode *node);
 /* Take a name without node out of the map and free it. */
 void cname_drop(struct cname *name);
+/* The lower tree has, or has not, that name from now on. May free it. */
+void cname_set_lower(struct cname *name, uint8_t lower_kind);
 void cname_place(struct cname *name, uint64_t cookie);
 struct cdir *cdir_new(void);
 void cdir_free(struct cdir *d);
+
+/* changes_switch.c */
+int switch_replay(struct changes *c, const struct change *ch);
+/* Everything below a directory loses its names. changes_apply.c */
+void cnode_abandon(struct changes *c, struct cnode *dir);
 
 /* changes.c */
 struct cnode *cnode_new(struct changes *c, const struct cvalue *v);

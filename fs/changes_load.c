@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "fs/times.h"
 #include "fs/upper.h"
 #include "fs/wal.h"
 
@@ -87,6 +88,11 @@ static int load_record(void *ctx, uint32_t type, uint64_t seq,
 		if (journal_now(c->journal).generation != ch.cookie)
 			journal_begin(c->journal, ch.cookie, seq);
 		return 0;
+	case CHANGE_PART:
+	case CHANGE_SWITCH:
+	case CHANGE_BASE:
+	case CHANGE_TIMES:
+		return switch_replay(c, &ch);
 	default:
 		return change_apply(c, &ch);
 	}
@@ -205,6 +211,7 @@ static struct changes *changes_new(const struct changes_options *o)
 	c->attach = o->attach;
 	c->attach_ctx = o->ctx;
 	c->journal = journal_new();
+	c->times = times_new();
 	c->checkpoint_at = CHANGES_LOG_MAX;
 	c->root = cnode_new(c, &root);
 	c->root->nlink = 1; /* it has no name */
@@ -222,6 +229,9 @@ static void changes_free(struct changes *c)
 	}
 	free(c->buckets);
 	free(c->trash);
+	times_free(c->times);
+	free(c->base);
+	buf_done(&c->pending);
 	journal_free(c->journal);
 	upper_close(c->upper);
 	for (size_t i = 0; i < CHANGES_STRIPES; i++)

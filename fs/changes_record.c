@@ -38,10 +38,14 @@ static const uint32_t change_fields[CHANGE_TYPES] = {
 	[CHANGE_RESET] = F_PARENT | F_NAME | F_TIME,
 	[CHANGE_RESTORE] = F_NODE | F_TIME,
 	[CHANGE_BEGIN] = F_COOKIE | F_TIME | F_VALUE,
+	[CHANGE_PART] = F_VALUE,
+	[CHANGE_SWITCH] = F_TIME | F_VALUE,
 	[CHANGE_NODE] = F_NODE,
 	[CHANGE_PLACE] = F_INO | F_PARENT | F_NAME | F_KIND | F_COOKIE,
 	[CHANGE_STATE] = F_INO | F_TIME | F_COOKIE | F_KIND | F_VALUE,
 	[CHANGE_JOURNAL] = F_INO | F_KIND | F_CONTENT | F_VALUE,
+	[CHANGE_BASE] = F_VALUE,
+	[CHANGE_TIMES] = F_VALUE,
 };
 
 /* -- encoding ------------------------------------------------------------------ */

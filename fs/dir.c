@@ -42,7 +42,7 @@ static void fill(struct mount *m, struct store_reader *r, struct node *parent,
 	ret->generation = 0;
 	ret->entry_timeout = FOR_EVER;
 	ret->attr_timeout =
-		view_stat(m, r, e, n->ino, &ret->attr) ? FOR_EVER : 0;
+		view_stat(m, r, parent, e, n->ino, &ret->attr) ? FOR_EVER : 0;
 }
 
 void dir_fill_changed(struct mount *m, struct store_reader *r,
@@ -129,7 +129,9 @@ static uint64_t parent_ino(const struct listing *l)
 {
 	if (l->changed)
 		return changes_parent(l->changed);
-	return l->dir->parent ? l->dir->parent->ino : l->dir->ino;
+	return l->dir->parent && !l->dir->parent->dir->ghost
+		       ? l->dir->parent->ino
+		       : l->dir->ino;
 }
 
 static bool add_dots(struct listing *l)

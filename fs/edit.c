@@ -79,9 +79,6 @@ static int adopt_entry(struct edit *e, struct cnode *dir,
 	const char *above = dir->v.lower_path;
 	cleanup_free char *path = NULL;
 	cleanup_free char *name = xstrndup(entry->name, entry->name_len);
-	int64_t time = entry->mtime_ns == SCORPIO_TIME_UNKNOWN
-			       ? e->m->time_ns
-			       : entry->mtime_ns;
 	bool is_dir = entry->kind == SCORPIO_DIR ||
 		      entry->kind == SCORPIO_SUBMODULE;
 	struct cvalue v = {
@@ -90,7 +87,6 @@ static int adopt_entry(struct edit *e, struct cnode *dir,
 		.lower_mode = entry->mode, .lower_kind = entry->kind,
 		.content = is_dir ? CONTENT_EMPTY : CONTENT_LOWER,
 		.size = is_dir ? 0 : entry->size,
-		.atim = time, .mtim = time, .ctim = time,
 	};
 
 	if (!known)
@@ -102,6 +98,8 @@ static int adopt_entry(struct edit *e, struct cnode *dir,
 	path = above && *above ? xasprintf("%s/%s", above, name)
 			       : xstrdup(name);
 	v.lower_path = path;
+	v.mtim = view_mtime(e->m, node_key(path), entry->mtime_ns);
+	v.atim = v.ctim = v.mtim;
 	return changes_adopt(e->c, dir, name, &v, known, ret);
 }
 
@@ -113,6 +111,9 @@ static int adopt_node(struct edit *e, struct node *n, struct cnode **ret)
 	struct tree_entry entry;
 	int rc = 0;
 
+	if (parent->dir->ghost)
+		return fail(-ESTALE, "it is not in the revision the workspace "
+			    "was switched to");
 	if (!dir)
 		rc = adopt_node(e, parent, &dir);
 	if (!rc)

@@ -39,7 +39,9 @@ static int attributes(struct request *r, struct store_reader *reader,
 
 	st->st_mode = 0;
 	if (!c && !n->parent) {
-		view_stat_dir(m, n->ino, SCORPIO_TIME_UNKNOWN, 0755, st);
+		view_stat_dir(m, n->ino,
+			      view_mtime(m, NODE_ROOT, SCORPIO_TIME_UNKNOWN),
+			      0755, st);
 		return 0;
 	}
 	if (c) {
@@ -50,7 +52,7 @@ static int attributes(struct request *r, struct store_reader *reader,
 		rc = view_entry(m, reader, n, &e);
 		if (rc)
 			return rc == -EAGAIN ? need_parent(r, n) : rc;
-		if (view_stat(m, reader, &e, n->ino, st))
+		if (view_stat(m, reader, n->parent, &e, n->ino, st))
 			return 0;
 		id = view_id(&e);
 	}

@@ -112,6 +112,37 @@ int fs_each(struct fs *f, int (*fn)(void *ctx, const struct fs_mount_info *i),
 	    void *ctx);
 int fs_find(struct fs *f, const char *id_or_dir, struct fs_mount_info *ret);
 
+/* -- another revision ------------------------------------------------------- */
+
+struct fs_switch_request {
+	const char *rev; /* any that could be mounted; NULL: the default */
+	bool force;      /* private changes win where both sides changed */
+	bool dry_run;    /* only tell */
+	int64_t deadline;
+};
+struct fs_switch_result {
+	char old_rev[256], new_rev[256];
+	char label[256];
+	uint64_t changed, added, removed; /* files and links */
+	uint64_t conflicts, kept;         /* private changes */
+	uint64_t requests;                /* to the source */
+	uint64_t notices;                 /* to the kernel */
+	int64_t ns, apply_ns;             /* all; while readers waited */
+};
+/* Show another revision of the source in a mount that is in use. Private
+ * changes stay. If one of them is about something that differs between the
+ * revisions, nothing happens: -EEXIST, unless forced; fn (may be NULL) gets
+ * each, also with force and dry_run. Otherwise it happens as a whole, and has
+ * happened, as far as later mounts of the workspace are concerned, if the
+ * daemon dies. Costs time by what differs; no content is fetched. Programs that
+ * hold files open read the old content or the new. Files and directories that
+ * differ get the present time. The kernel has been told when this returns.
+ * Blocking. -ENOENT no such mount or revision; errors of the source. */
+int fs_switch(struct fs *f, const char *id_or_dir,
+	      const struct fs_switch_request *r, struct fs_switch_result *ret,
+	      void (*fn)(void *ctx, const char *path, const char *why),
+	      void *ctx);
+
 /* -- workspaces and their changes ------------------------------------------ */
 
 struct fs_workspace {

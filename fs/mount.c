@@ -14,7 +14,9 @@
 #include "fs/ahead.h"
 #include "fs/crawl.h"
 #include "fs/mountpoint.h"
+#include "fs/notify.h"
 #include "fs/request.h"
+#include "fs/times.h"
 #include "fs/upper.h"
 #include "fs/view.h"
 #include "fs/workspace.h"
@@ -139,12 +141,17 @@ static void mount_free(struct mount *m)
 		return;
 	session_end(m);
 	crawl_free(m->crawl);
+	if (m->changes && m->view != &m->own_view)
+		m->times = NULL; /* theirs */
 	watch_recording_free(m);
 	workspace_end(m);
 	node_table_free(m->nodes);
 	ahead_state_put(m->ahead);
 	if (m->source)
 		source_release(m->fs, m->source);
+	times_free(m->times);
+	pthread_rwlock_destroy(&m->own_view);
+	pthread_mutex_destroy(&m->switching);
 	pthread_mutex_destroy(&m->parked_lock);
 	free(m->rev_spec);
 	free(m->subdir);
@@ -187,6 +194,10 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	m->fd = -1;
 	make_id(m->id);
 	pthread_mutex_init(&m->parked_lock, NULL);
+	pthread_mutex_init(&m->switching, NULL);
+	pthread_rwlock_init(&m->own_view, NULL);
+	m->view = &m->own_view;
+	m->times = times_new();
 	m->store = f->options.store;
 	m->rev_spec = xstrdup(r->rev ? r->rev : "");
 	m->dir = xstrdup(r->dir);
@@ -316,6 +327,7 @@ static void take_down(struct mount *m)
 	if (m->session)
 		workers_remove(m->fs, m);
 	request_cancel_all(m);
+	notify_stop(m);
 	session_end(m);
 	if (m->made_dir && rmdir(m->dir))
 		log_debug("fs", "%s: %s", m->dir, strerror(errno));
@@ -333,6 +345,8 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	m->nodes = node_table_new(&m->root);
 	if (m->workspace)
 		rc = workspace_begin(m->workspace, m);
+	if (!rc && m->changes && m->changes->base)
+		rc = need_root(m, r->deadline);
 	if (rc)
 		return rc;
 	rc = session_start(m, r->allow_other < 0 ? !geteuid()

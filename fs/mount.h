@@ -18,6 +18,7 @@ struct fd_cache;
 struct notifier;
 struct pool;
 struct workspace;
+struct times;
 
 enum mount_state { MOUNT_STARTING, MOUNT_LIVE, MOUNT_ENDING };
 
@@ -28,9 +29,10 @@ struct mount {
 	struct source *source; /* counted */
 	struct store *store;
 	uint16_t space;
-	char *rev_spec, *subdir, *dir, *job;
-	struct scorpio_revision rev;
-	struct scorpio_id root; /* of subdir */
+	char *rev_spec; /* lock: fs.lock */
+	char *subdir, *dir, *job;
+	struct scorpio_revision rev; /* lock: fs.lock; changed by a switch */
+	struct scorpio_id root; /* lock: view; of subdir */
 	int64_t time_ns;        /* mtime of what has none of its own */
 	uint32_t uid, gid;
 	bool read_only, needs_path, made_dir;
@@ -38,6 +40,10 @@ struct mount {
 	enum fs_metadata metadata_wish;
 
 	struct node_table *nodes;
+	pthread_rwlock_t own_view;
+	pthread_rwlock_t *view; /* own_view, or of changes: see view.h */
+	struct times *times;    /* lock: view; owned if read-only */
+	pthread_mutex_t switching; /* one at a time */
 	/* NULL if read-only: what readers test before they lock anything */
 	struct changes *changes;
 	struct workspace *workspace;

@@ -3,6 +3,8 @@
 
 #include "core/hash.h"
 #include "fs/changes.h"
+#include "fs/delta.h"
+#include "fs/notify.h"
 
 #define INO_BITS 51
 #define SLAB_NODES 1024
@@ -20,6 +22,7 @@ struct node_table {
 	struct node *spare;    /* lock; free nodes by next */
 	struct slab *slabs;    /* lock */
 	size_t slab_count;     /* lock */
+	uint64_t ghosts;       /* lock; ever made */
 	struct changes *changes; /* immutable; NULL if read-only */
 	struct node root;
 	struct dir root_dir;
@@ -35,6 +38,7 @@ struct node_table *node_table_new(const struct scorpio_id *root)
 	t->mask = 1023;
 	t->buckets = xcalloc(t->mask + 1, sizeof(*t->buckets));
 	t->root_dir.tree = *root;
+	t->root_dir.key = NODE_ROOT;
 	t->root = (struct node){ .ino = NODE_ROOT, .dir = &t->root_dir,
 				 .lookups = 1 };
 	t->buckets[NODE_ROOT & t->mask] = &t->root;
@@ -79,6 +83,19 @@ uint64_t node_ino(uint64_t parent, const char *name, size_t len)
 	uint64_t h = hash_xxh3(name, len, parent) >> (64 - INO_BITS);
 
 	return h <= NODE_ROOT ? h + 2 : h; /* 0 and 1 are taken */
+}
+
+uint64_t node_key(const char *path)
+{
+	uint64_t key = NODE_ROOT;
+
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		key = node_ino(key, path, len);
+		path += len + (path[len] == '/');
+	}
+	return key;
 }
 
 static struct node *find_locked(struct node_table *t, uint64_t ino)
@@ -195,6 +212,8 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 		return n;
 	}
 	n = add_locked(t, ino, tree);
+	if (n->dir)
+		n->dir->key = node_ino(parent->dir->key, name, name_len);
 	n->parent = parent;
 	n->index = index;
 	parent->children++;
@@ -211,6 +230,8 @@ struct node *node_enter_changed_locked(struct node_table *t, struct cnode *c)
 		return n;
 	}
 	n = add_locked(t, c->v.ino, changes_is_dir(c) ? &tree : NULL);
+	if (n->dir && c->v.lower_path)
+		n->dir->key = node_key(c->v.lower_path);
 	n->changed = c;
 	n->index = NODE_CHANGED;
 	c->known = n;
@@ -232,6 +253,7 @@ void node_table_changes(struct node_table *t, struct changes *c)
 	t->changes = c;
 	t->root.changed = c->root;
 	t->root.index = NODE_CHANGED;
+	t->root_dir.tree = changes_tree(c->root);
 	c->root->known = &t->root;
 }
 
@@ -300,6 +322,163 @@ void node_attach(struct node_table *t, struct node *n, struct cnode *c)
 	c->known = n;
 	parent->children--;
 	release_locked(t, parent); /* the edit that is on buries */
+}
+
+/* -- switching to another revision --------------------------------------------- */
+
+#define GHOST_INO (1ull << 62) /* never told to the kernel */
+
+struct move { /* lock held all the time */
+	struct node_table *t;
+	const struct delta *delta;
+	struct notices *notices;
+	struct node **nodes; /* all there were */
+	size_t n;
+	struct delta_dir *gone; /* made for directories without a tree */
+};
+
+/* What differs in a directory the kernel knows, or NULL. */
+static struct delta_dir *delta_of_changed(struct move *x,
+					  const struct cnode *c)
+{
+	const char *path = c->v.lower_path;
+	struct delta_dir *d;
+	struct delta_entry *e;
+
+	if (!path || !delta_is_dir(c->v.lower_kind) ||
+	    (!c->nlink && c->v.ino != NODE_ROOT))
+		return NULL;
+	d = delta_find_dir(x->delta, path);
+	e = d ? NULL : delta_find(x->delta, path);
+	if (d || (!delta_gone(x->delta, path) &&
+		  !(e && e->what == DELTA_KIND)))
+		return d;
+	d = xcalloc(1, sizeof(*d)); /* nothing of it is left */
+	d->old_tree = changes_tree(c);
+	d->next = x->gone;
+	x->gone = d;
+	return d;
+}
+
+static struct delta_dir *delta_of(struct move *x, const struct node *n)
+{
+	const struct cnode *c = node_changed(n);
+	struct delta_dir *above;
+
+	if (n->dir->ghost)
+		return NULL;
+	if (c)
+		return n->dir->delta ? n->dir->delta : delta_of_changed(x, c);
+	if (!n->parent)
+		return x->delta->dirs;
+	above = n->parent->dir->delta ? n->parent->dir->delta
+				      : delta_of(x, n->parent);
+	return above && above->places ? above->places[n->index].dir : NULL;
+}
+
+/* Keeps n readable as it was. Its parent stays for now: it is held. */
+static void to_ghost(struct move *x, struct node *n, struct delta_dir *d)
+{
+	struct node *ghost = d->ghost;
+
+	if (!ghost) {
+		ghost = add_locked(x->t, GHOST_INO | ++x->t->ghosts,
+				   &d->old_tree);
+		ghost->dir->ghost = true;
+		ghost->lookups = 0;
+		d->ghost = ghost;
+	}
+	n->parent->children--;
+	n->parent = ghost;
+	ghost->children++;
+}
+
+static void move_node(struct move *x, struct node *n)
+{
+	struct delta_dir *d;
+	const struct delta_place *p;
+
+	if (n->index == NODE_CHANGED || !n->parent)
+		return;
+	d = n->parent->dir->delta;
+	if (!d)
+		return;
+	p = d->places ? &d->places[n->index]
+		      : &(struct delta_place){ .what = DELTA_REMOVED };
+	if (p->what == DELTA_REMOVED || p->what == DELTA_KIND) {
+		to_ghost(x, n, d);
+		return;
+	}
+	if (p->what == DELTA_CONTENT)
+		notices_inode(x->notices, n->ino);
+	n->index = p->index;
+}
+
+/* Names of a directory that come or go. */
+static void tell_names(struct move *x, const struct node *n)
+{
+	const struct delta_dir *d = n->dir->delta;
+	const struct cnode *c = node_changed(n);
+
+	notices_inode(x->notices, n->ino);
+	for (size_t i = 0; i < d->count; i++) {
+		const struct delta_entry *e = x->delta->all[d->first + i];
+		const char *name = e->path + e->name;
+
+		if (e->what == DELTA_CONTENT || e->what == DELTA_DIR ||
+		    (c && changes_name(c, name, strlen(name))))
+			continue;
+		notices_name(x->notices, n->ino, name);
+	}
+}
+
+static void collect(struct move *x)
+{
+	struct node_table *t = x->t;
+
+	x->nodes = xcalloc(t->count + 1, sizeof(*x->nodes));
+	for (size_t i = 0; i <= t->mask; i++) {
+		for (struct node *n = t->buckets[i]; n; n = n->next) {
+			x->nodes[x->n++] = n;
+			n->lookups++; /* stays while nodes are moved */
+		}
+	}
+}
+
+bool node_switch(struct node_table *t, const struct delta *d,
+		 struct notices *notices)
+{
+	struct move x = { .t = t, .delta = d, .notices = notices };
+	bool bury = false;
+
+	lock_scope(&t->lock);
+	collect(&x);
+	for (size_t i = 0; i < x.n; i++)
+		if (x.nodes[i]->dir)
+			x.nodes[i]->dir->delta = delta_of(&x, x.nodes[i]);
+	for (size_t i = 0; i < x.n; i++)
+		move_node(&x, x.nodes[i]);
+	for (size_t i = 0; i < x.n; i++) {
+		struct dir *dir = x.nodes[i]->dir;
+
+		if (!dir || !dir->delta)
+			continue;
+		tell_names(&x, x.nodes[i]);
+		dir->tree = dir->delta->new_tree;
+		dir->delta = NULL;
+		dir->children_wanted = false;
+	}
+	/* what comes later in the list is held until then */
+	for (size_t i = 0; i < x.n; i++) {
+		x.nodes[i]->lookups--;
+		bury |= release_locked(t, x.nodes[i]);
+	}
+	for (struct delta_dir *g = x.gone, *next; g; g = next) {
+		next = g->next;
+		free(g);
+	}
+	free(x.nodes);
+	return bury;
 }
 
 void node_count(struct node_table *t, uint64_t *ret_nodes,

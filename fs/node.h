@@ -18,6 +18,11 @@
  * with it `parent` and `index`, only changes with the tree lock of changes.h
  * held for writing; whoever looks holds it shared.
  *
+ * A switch to another revision gives every known inode its new place
+ * (node_switch), also with that lock held for writing. What has none any more
+ * hangs below a ghost, a node that only keeps the tree its place was in: so
+ * programs that have it open go on reading it.
+ *
  * Life: a node lives while the kernel holds lookups on it or a known child
  * hangs below it. The kernel never forgets an inode that a request in flight
  * names, so a node found for a request stays valid until the reply.
@@ -36,9 +41,16 @@
 
 struct changes;
 struct cnode;
+struct delta;
+struct delta_dir;
+struct notices;
 
 struct dir { /* what a known directory has on top */
+	/* lock: the view's (view.h) */
 	struct scorpio_id tree; /* len 0: shown empty (a submodule) */
+	uint64_t key;           /* node_key of its path in the revision */
+	struct delta_dir *delta; /* only in node_switch */
+	bool ghost;
 	/* read-ahead state, atomic, approximate */
 	int64_t last_miss_ns;
 	uint32_t misses;
@@ -77,6 +89,9 @@ void node_table_changes(struct node_table *t, struct changes *c);
 /* The number this path gets, before collisions. */
 uint64_t node_ino(uint64_t parent, const char *name, size_t len);
 
+/* A path as a number: node_ino of each name in turn, from NODE_ROOT. */
+uint64_t node_key(const char *path);
+
 void node_lock(struct node_table *t);
 void node_unlock(struct node_table *t);
 /* Find or make the child and count one lookup. tree is NULL for files. */
@@ -97,6 +112,11 @@ void node_hold(struct node_table *t, struct node *n);
 /* Take back n lookups. Unknown numbers are ignored. In a writable mount the
  * tree lock is held shared, and true asks for changes_bury without it. */
 bool node_forget(struct node_table *t, uint64_t ino, uint64_t n);
+
+/* Show the new trees of a delta. View locked for writing. What the kernel must
+ * forget is added to the notices. True asks for changes_bury. */
+bool node_switch(struct node_table *t, const struct delta *d,
+		 struct notices *n);
 
 void node_count(struct node_table *t, uint64_t *ret_nodes,
 		uint64_t *ret_bytes);

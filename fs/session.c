@@ -16,9 +16,9 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "fs/changes.h"
 #include "fs/mountpoint.h"
 #include "fs/session.h"
+#include "fs/view.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -101,12 +101,10 @@ static void on_forget_multi(fuse_req_t req, size_t count,
 
 	bool bury = false;
 
-	if (m->changes)
-		changes_read_lock(m->changes);
+	view_lock(m);
 	for (size_t i = 0; i < count; i++)
 		bury |= node_forget(m->nodes, f[i].ino, f[i].nlookup);
-	if (m->changes)
-		changes_read_unlock(m->changes);
+	view_unlock(m);
 	if (bury)
 		changes_bury(m->changes);
 	fuse_reply_none(req);

@@ -62,6 +62,13 @@ uint64_t view_size(struct mount *m, struct store_reader *r,
 	return view_blob_size(m, r, &id);
 }
 
+int64_t view_mtime(const struct mount *m, uint64_t key, int64_t mtime_ns)
+{
+	return times_get(m->times, key, mtime_ns == SCORPIO_TIME_UNKNOWN
+						? m->time_ns
+						: mtime_ns);
+}
+
 static void stat_common(struct mount *m, uint64_t ino, int64_t mtime_ns,
 			struct stat *st)
 {
@@ -71,8 +78,6 @@ static void stat_common(struct mount *m, uint64_t ino, int64_t mtime_ns,
 	st->st_gid = m->gid;
 	st->st_nlink = 1; /* also of directories: "not counted", as on btrfs */
 	st->st_blksize = 4096;
-	if (mtime_ns == SCORPIO_TIME_UNKNOWN)
-		mtime_ns = m->time_ns;
 	st->st_mtim = ns_to_timespec(mtime_ns);
 	st->st_ctim = st->st_mtim;
 	st->st_atim = st->st_mtim;
@@ -88,15 +93,17 @@ void view_stat_dir(struct mount *m, uint64_t ino, int64_t mtime_ns,
 }
 
 bool view_stat(struct mount *m, struct store_reader *r,
-	       const struct tree_entry *e, uint64_t ino, struct stat *st)
+	       const struct node *dir, const struct tree_entry *e,
+	       uint64_t ino, struct stat *st)
 {
-	uint64_t size;
+	uint64_t key = node_ino(dir->dir->key, e->name, e->name_len), size;
+	int64_t mtime_ns = view_mtime(m, key, e->mtime_ns);
 
 	if (e->kind == SCORPIO_DIR || e->kind == SCORPIO_SUBMODULE) {
-		view_stat_dir(m, ino, e->mtime_ns, e->mode, st);
+		view_stat_dir(m, ino, mtime_ns, e->mode, st);
 		return true;
 	}
-	stat_common(m, ino, e->mtime_ns, st);
+	stat_common(m, ino, mtime_ns, st);
 	st->st_mode = e->kind == SCORPIO_SYMLINK ? S_IFLNK | 0777
 						 : S_IFREG | (e->mode & 07777);
 	size = view_size(m, r, e);
@@ -197,6 +204,11 @@ static char *names_above(struct mount *m, const struct node *n,
 		*ret_top = node_changed(n);
 		if (*ret_top || !n->parent)
 			break;
+		if (n->parent->dir->ghost) { /* it has no path any more */
+			free(path);
+			path = NULL;
+			break;
+		}
 		if (view_entry(m, &r, n, &e)) {
 			free(path);
 			path = NULL;
@@ -304,12 +316,13 @@ static int step_lower(struct mount *m, const char *path, const char *name,
 		at->mode = e.mode;
 		at->id = view_id(&e);
 		at->size = view_size(m, &r, &e);
-		at->mtime_ns = e.mtime_ns == SCORPIO_TIME_UNKNOWN ? m->time_ns
-								  : e.mtime_ns;
 		at->ino = node_ino(at->ino, name, len);
 		at->changed = at->has_cnode = false;
 		snprintf(at->lower + used, sizeof(at->lower) - used,
 			 "%s%.*s", used ? "/" : "", (int)len, name);
+		view_lock(m);
+		at->mtime_ns = view_mtime(m, node_key(at->lower), e.mtime_ns);
+		view_unlock(m);
 	}
 	store_read_end(&r);
 	return index < 0 ? fail(-ENOENT, "%.*s does not exist in this "
@@ -383,35 +396,66 @@ static int step(struct mount *m, const char *path, const char *name,
 		    path);
 }
 
-static int walk(struct mount *m, const char *path, bool lower,
-		int64_t deadline, struct view_found *ret)
+static int walk(struct mount *m, const char *path, int64_t deadline,
+		struct view_found *at)
 {
-	struct view_found at = { .kind = SCORPIO_DIR, .mode = 0755,
-				 .ino = NODE_ROOT, .id = m->root,
-				 .size = 4096, .mtime_ns = m->time_ns,
-				 .has_cnode = !lower };
 	const char *p = path;
 
 	while (*p) {
 		size_t len = strcspn(p, "/");
-		int rc = len ? step(m, path, p, len, deadline, &at) : 0;
+		int rc = len ? step(m, path, p, len, deadline, at) : 0;
 
 		if (rc)
 			return rc;
 		p += len + (p[len] == '/');
 	}
-	*ret = at;
 	return 0;
+}
+
+static struct view_found top(bool has_cnode)
+{
+	return (struct view_found){ .kind = SCORPIO_DIR, .mode = 0755,
+				    .ino = NODE_ROOT, .size = 4096,
+				    .has_cnode = has_cnode };
+}
+
+static int walk_shown(struct mount *m, const char *path, bool lower,
+		      int64_t deadline, struct view_found *ret)
+{
+	struct view_found at = top(!lower);
+	int rc;
+
+	view_lock(m);
+	at.id = m->root;
+	at.mtime_ns = view_mtime(m, NODE_ROOT, SCORPIO_TIME_UNKNOWN);
+	view_unlock(m);
+	rc = walk(m, path, deadline, &at);
+	if (!rc)
+		*ret = at;
+	return rc;
 }
 
 int view_walk(struct mount *m, const char *path, int64_t deadline,
 	      struct view_found *ret)
 {
-	return walk(m, path, false, deadline, ret);
+	return walk_shown(m, path, false, deadline, ret);
 }
 
 int view_walk_lower(struct mount *m, const char *path, int64_t deadline,
 		    struct view_found *ret)
 {
-	return walk(m, path, true, deadline, ret);
+	return walk_shown(m, path, true, deadline, ret);
+}
+
+int view_walk_tree(struct mount *m, const struct scorpio_id *root,
+		   const char *path, int64_t deadline, struct view_found *ret)
+{
+	struct view_found at = top(false);
+	int rc;
+
+	at.id = *root;
+	rc = walk(m, path, deadline, &at);
+	if (!rc)
+		*ret = at;
+	return rc;
 }

@@ -8,20 +8,19 @@
 
 #include "fs/changes.h"
 #include "fs/mount.h"
+#include "fs/times.h"
 
 #include <sys/stat.h>
 
-/* Around everything that looks at nodes of a writable mount. Nothing that
- * waits, replies or takes it again in between. */
+/* Around everything that looks at nodes. Nothing that waits, replies or takes
+ * it again in between. About 20 ns. */
 static inline void view_lock(struct mount *m)
 {
-	if (m->changes)
-		changes_read_lock(m->changes);
+	pthread_rwlock_rdlock(m->view);
 }
 static inline void view_unlock(struct mount *m)
 {
-	if (m->changes)
-		changes_read_unlock(m->changes);
+	pthread_rwlock_unlock(m->view);
 }
 
 /* The entry of an unchanged node that is not the root. Valid until store_read_end. */
@@ -31,10 +30,15 @@ int view_entry(struct mount *m, struct store_reader *r, const struct node *n,
 int view_tree(struct mount *m, struct store_reader *r,
 	      const struct scorpio_id *tree, struct tree_view *ret);
 struct scorpio_id view_id(const struct tree_entry *e);
-/* Attributes of an entry. False: the size is not known yet (st_size is 0 and
+/* When an entry was last changed, key being node_key of its path. View
+ * locked. */
+int64_t view_mtime(const struct mount *m, uint64_t key, int64_t mtime_ns);
+/* Attributes of an entry of `dir`. False: the size is not known yet (st_size is 0 and
  * must not be cached). */
 bool view_stat(struct mount *m, struct store_reader *r,
-	       const struct tree_entry *e, uint64_t ino, struct stat *ret);
+	       const struct node *dir, const struct tree_entry *e,
+	       uint64_t ino, struct stat *ret);
+/* mtime_ns as from view_mtime. */
 void view_stat_dir(struct mount *m, uint64_t ino, int64_t mtime_ns,
 		   uint32_t mode, struct stat *ret);
 /* The same of a changed inode. */
@@ -85,6 +89,10 @@ struct view_found {
 	char lower[4096];     /* its path in the revision, from the root of the
 			       * mount; "" if it has none */
 };
+/* The same in a tree of the source, without the workspace's changes. */
+int view_walk_tree(struct mount *m, const struct scorpio_id *root,
+		   const char *path, int64_t deadline,
+		   struct view_found *ret);
 int view_walk(struct mount *m, const char *path, int64_t deadline,
 	      struct view_found *ret);
 /* The same in the revision, whatever the workspace changed. */

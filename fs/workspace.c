@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "fs/changes.h"
+#include "fs/times.h"
 #include "fs/upper.h"
 
 #include <dirent.h>
@@ -81,33 +82,72 @@ static void set_id(json_t *meta, const char *key, const struct scorpio_id *id)
 	json_object_set_new(meta, key, json_string(id_hex(id, hex)));
 }
 
-static int write_meta(struct workspace *w, const struct mount *m)
+char *workspace_base(const struct workspace *w, const struct mount *m,
+		     const char *rev_spec, const struct scorpio_revision *rev,
+		     const struct scorpio_id *root)
 {
-	cleanup_free char *path = xasprintf("%s/meta", w->dir);
 	struct buf text = BUF_INIT;
 	json_t *meta = json_object();
-	int rc;
 
 	json_object_set_new(meta, "format", json_integer(META_FORMAT));
 	json_object_set_new(meta, "source", json_string(w->source));
 	json_object_set_new(meta, "subdir", json_string(m->subdir));
-	json_object_set_new(meta, "rev_spec", json_string(m->rev_spec));
-	json_object_set_new(meta, "rev", json_string(m->rev.text));
-	json_object_set_new(meta, "label", json_string(m->rev.label));
-	if (m->rev.time_ns != SCORPIO_TIME_UNKNOWN)
+	json_object_set_new(meta, "rev_spec", json_string(rev_spec));
+	json_object_set_new(meta, "rev", json_string(rev->text));
+	json_object_set_new(meta, "label", json_string(rev->label));
+	if (rev->time_ns != SCORPIO_TIME_UNKNOWN)
 		json_object_set_new(meta, "rev_time_ns",
-				    json_integer(m->rev.time_ns));
-	set_id(meta, "rev_root", &m->rev.root);
-	set_id(meta, "root", &m->root);
+				    json_integer(rev->time_ns));
+	set_id(meta, "rev_root", &rev->root);
+	set_id(meta, "root", root);
 	json_object_set_new(meta, "time_ns", json_integer(m->time_ns));
 	json_object_set_new(meta, "created_ns", json_integer(m->created_ns));
 	json_print_pretty(meta, &text);
 	buf_putc(&text, '\n');
+	buf_putc(&text, 0);
 	json_decref(meta);
-	/* synced at the first fsync: mounting stays quick */
-	rc = path_write(path, text.data, text.len, 0600, false);
-	buf_done(&text);
+	return buf_steal(&text);
+}
+
+int workspace_rebased(struct workspace *w, const char *base)
+{
+	cleanup_free char *path = xasprintf("%s/meta", w->dir);
+	int rc = path_write(path, base, strlen(base), 0600, false);
+
 	return rc ? fail_prefix(rc, "workspace %s", w->dir) : 0;
+}
+
+static int write_meta(struct workspace *w, const struct mount *m)
+{
+	cleanup_free char *base = workspace_base(w, m, m->rev_spec, &m->rev,
+						 &m->root);
+
+	/* synced at the first fsync: mounting stays quick */
+	return workspace_rebased(w, base);
+}
+
+/* The log knows of a later switch, maybe, than meta. */
+static int take_base(struct workspace *w, struct mount *m, const char *base)
+{
+	struct workspace now = { 0 };
+	json_t *meta = NULL;
+	int rc = json_parse(base, strlen(base), "the log's base", &meta);
+
+	if (!rc)
+		rc = parse_meta(&now, meta);
+	json_decref(meta);
+	if (!rc) {
+		m->rev = now.rev;
+		m->root = now.root;
+		free(m->rev_spec);
+		m->rev_spec = xstrdup(now.rev_spec);
+		if (strcmp(w->rev.text, now.rev.text))
+			rc = workspace_rebased(w, base);
+	}
+	free(now.source);
+	free(now.subdir);
+	free(now.rev_spec);
+	return rc;
 }
 
 /* -- life ---------------------------------------------------------------------------- */
@@ -218,8 +258,14 @@ int workspace_begin(struct workspace *w, struct mount *m)
 	/* last: a directory without it is one that never came to be */
 	if (!rc && !w->resumed)
 		rc = write_meta(w, m);
-	if (!rc)
+	if (!rc && m->changes->base)
+		rc = take_base(w, m, m->changes->base);
+	if (!rc) {
+		times_free(m->times);
+		m->times = m->changes->times;
+		m->view = &m->changes->tree;
 		node_table_changes(m->nodes, m->changes);
+	}
 	return rc;
 }
 

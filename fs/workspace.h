@@ -31,6 +31,12 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 		   struct workspace **ret);
 /* The mount knows its root: write meta if it is new, open the changes. */
 int workspace_begin(struct workspace *w, struct mount *m);
+/* What meta would say with this revision. Allocated. */
+char *workspace_base(const struct workspace *w, const struct mount *m,
+		     const char *rev_spec, const struct scorpio_revision *rev,
+		     const struct scorpio_id *root);
+/* That is what counts now; it is in the log already. */
+int workspace_rebased(struct workspace *w, const char *base);
 /* For the first fsync: without meta the changes could not be found again. */
 int workspace_sync(struct workspace *w);
 /* The mount is over: close its changes, remove a workspace that holds none if

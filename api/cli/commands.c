@@ -5,6 +5,7 @@
 const struct cli_command *const cli_commands[] = {
 	&cmd_mount,   &cmd_umount,  &cmd_list,	      &cmd_status,
 	&cmd_diff,    &cmd_reset,   &cmd_workspace,
+	&cmd_switch,
 	&cmd_info,    &cmd_warmup,  &cmd_prefetch,    &cmd_profile,
 	&cmd_stats,   &cmd_top,	    &cmd_trace,	      &cmd_cache,
 	&cmd_fsck,    &cmd_doctor,  &cmd_bugreport,   &cmd_config,

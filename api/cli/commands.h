@@ -11,6 +11,7 @@ extern const struct cli_command cmd_http_mount;               /* mount.c */
 extern const struct cli_command cmd_list, cmd_status;         /* list.c */
 extern const struct cli_command cmd_reset, cmd_workspace;     /* workspace.c */
 extern const struct cli_command cmd_diff;                     /* diff.c */
+extern const struct cli_command cmd_switch;                   /* switch.c */
 extern const struct cli_command cmd_info;                     /* info.c */
 extern const struct cli_command cmd_stats, cmd_top;           /* stats.c */
 extern const struct cli_command cmd_trace;                    /* trace.c */

@@ -9,6 +9,7 @@ void routes_add_all(struct router *r)
 	router_add(r, v1_status_routes);
 	router_add(r, v1_mounts_routes);
 	router_add(r, v1_git_routes);
+	router_add(r, v1_switch_routes);
 	router_add(r, v1_paths_routes);
 	router_add(r, v1_profiles_routes);
 	router_add(r, v1_changes_routes);

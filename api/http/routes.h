@@ -12,6 +12,7 @@ extern const struct route metrics_routes[];
 extern const struct route v1_status_routes[];
 extern const struct route v1_mounts_routes[];
 extern const struct route v1_git_routes[];
+extern const struct route v1_switch_routes[];
 extern const struct route v1_paths_routes[];
 extern const struct route v1_profiles_routes[];
 extern const struct route v1_changes_routes[];
