@@ -13,7 +13,6 @@
 #include "api/http/routes.h"
 #include "api/notify.h"
 #include "api/plugins.h"
-#include "backends/builtin.h"
 #include "cache/source.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -129,35 +128,6 @@ void daemon_stop(struct daemon *d)
 }
 
 /* -- up -------------------------------------------------------------------------- */
-
-void daemon_logging(const struct config *c)
-{
-	const char *level = config_string(c, "server.log_level");
-	const char *format = config_string(c, "server.log_format");
-	const char *file = config_string(c, "server.log_file");
-	int r;
-
-	if (level && !log_set_level(level)) {
-		log_set_level("info");
-		log_warn("main", "log level \"%s\" is not understood; using "
-			 "info", level);
-	}
-	log_set_json(format && !strcmp(format, "json"));
-	r = log_set_file(file);
-	if (r)
-		log_warn("main", "cannot log to %s: %s", file, error_text(r));
-}
-
-int daemon_register(const struct config *c)
-{
-	for (size_t i = 0; builtin_backends[i]; i++) {
-		int r = registry_add(builtin_backends[i], "built in");
-
-		if (r)
-			return r;
-	}
-	return plugins_load(c);
-}
 
 /* Called by the fs for each source it opens. */
 static const char *view_get(const struct source_config *c, const char *key)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* daemon_setup.c - what commands without a daemon need as well: the log and the
+ * table of backends. */
+#include "api/daemon.h"
+
+#include "api/plugins.h"
+#include "backends/builtin.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/registry.h"
+
+void daemon_logging(const struct config *c)
+{
+	const char *level = config_string(c, "server.log_level");
+	const char *format = config_string(c, "server.log_format");
+	const char *file = config_string(c, "server.log_file");
+	int r;
+
+	if (level && !log_set_level(level)) {
+		log_set_level("info");
+		log_warn("main", "log level \"%s\" is not understood; using "
+			 "info", level);
+	}
+	log_set_json(format && !strcmp(format, "json"));
+	r = log_set_file(file);
+	if (r)
+		log_warn("main", "cannot log to %s: %s", file, error_text(r));
+}
+
+int daemon_register(const struct config *c)
+{
+	for (size_t i = 0; builtin_backends[i]; i++) {
+		int r = registry_add(builtin_backends[i], "built in");
+
+		if (r)
+			return r;
+	}
+	return plugins_load(c);
+}
