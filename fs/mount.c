@@ -25,6 +25,7 @@
 #include <sys/random.h>
 
 #define REQUEST_TIMEOUT_MS 60000
+#define RESUME_ASK_MS 3000
 #define INIT_TIMEOUT_MS 10000
 #define WORK_THREADS 8 /* copies, flushes, digests */
 
@@ -238,6 +239,7 @@ static int resume_root(struct mount *m, char *subdir /* takes */,
 		       int64_t deadline)
 {
 	const struct workspace *w = m->workspace;
+	struct scorpio_revision known;
 
 	m->subdir = subdir;
 	if (strcmp(subdir, w->subdir))
@@ -248,6 +250,12 @@ static int resume_root(struct mount *m, char *subdir /* takes */,
 	m->rev = w->rev;
 	m->root = w->root;
 	m->time_ns = w->time_ns;
+	/* A backend that looks for directories by path has to know in which
+	 * state; without an answer it still finds what has not changed since. */
+	if (m->needs_path && !source_offline(m->source))
+		source_resolve(m->source, m->rev.text,
+			       MIN(deadline, deadline_in_ms(RESUME_ASK_MS)),
+			       &known);
 	return need_root(m, deadline);
 }
 

@@ -60,8 +60,22 @@ chmod 644 "$SCRATCH/want1/run"
 assert_same_tree "$SCRATCH/m3" "$SCRATCH/want1"
 mount_source "$source" "$SCRATCH/m4" --rev v1 --subdir project
 assert_same_tree "$SCRATCH/m4" "$SCRATCH/want1/project"
-mono_blameless
+
+# a workspace goes on with its commit after a restart
+mkdir "$SCRATCH/w"
+scorpio_cli mount "$source" "$SCRATCH/w" --rev "$first" --workspace w
+scorpio_cli umount "$SCRATCH/w"
 for m in m2 m3 m4; do scorpio_cli umount "$SCRATCH/$m"; done
+stop_daemon
+mv "$DAEMON_STORE/workspaces" "$SCRATCH/workspaces"
+rm -r "$DAEMON_STORE"
+mkdir "$DAEMON_STORE"
+mv "$SCRATCH/workspaces" "$DAEMON_STORE/workspaces"
+start_daemon
+mount_source "$source" "$SCRATCH/w" --workspace w
+assert_same_tree "$SCRATCH/w/project" "$SCRATCH/want1/project"
+mono_blameless
+for m in w; do scorpio_cli umount "$SCRATCH/$m"; done
 stop_daemon
 stop "$MONO_PID" || true
 
