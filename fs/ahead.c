@@ -9,6 +9,7 @@
 #include "fs/view.h"
 
 #define MAX_UNDER_WAY 20000         /* wants of one mount */
+#define COUSINS 16
 #define MAX_BATCH 1000              /* wants made by one call */
 #define SMALL_FILE (1 * MiB)        /* siblings above stay away */
 #define MISS_WINDOW (5 * NS_PER_S)
@@ -172,12 +173,61 @@ bool ahead_directory_due(struct mount *m, struct node *dir)
 				    __ATOMIC_RELAXED);
 }
 
+struct cousins { /* directories that a walk comes to next */
+	struct scorpio_id tree[COUSINS];
+	char *path[COUSINS];
+	size_t n;
+};
+
+static void find_cousins(struct mount *m, struct store_reader *r,
+			 struct node *dir, const char *up, struct cousins *c)
+{
+	uint32_t at = dir->index + 1, end;
+	struct tree_entry e;
+	struct tree_view v;
+
+	if (view_tree(m, r, &dir->parent->dir->tree, &v))
+		return;
+	end = MIN(v.count, at + COUSINS);
+	for (; at < end; at++) {
+		tree_entry_at(&v, at, &e);
+		if (e.kind != SCORPIO_DIR || missing_tree(m, r, &e))
+			continue;
+		c->tree[c->n] = view_id(&e);
+		c->path[c->n++] =
+			up ? xasprintf("%s%s%.*s", up, *up ? "/" : "",
+				       (int)e.name_len, e.name)
+			   : NULL;
+	}
+}
+
+/* Where each tree is a request of its own, a few directories at a time do not
+ * keep the source busy: those of the next directories as well. */
+static void ahead_cousins(struct mount *m, struct node *dir)
+{
+	struct cousins c = { .n = 0 };
+	cleanup_free char *up = NULL;
+	struct store_reader r;
+
+	if (!dir->parent || node_changed(dir) || !dir->parent->dir->tree.len)
+		return;
+	up = m->needs_path ? view_path(m, dir->parent) : NULL;
+	if ((m->needs_path && !up) || store_read_begin(m->store, &r))
+		return;
+	find_cousins(m, &r, dir, up, &c);
+	store_read_end(&r);
+	for (size_t i = 0; i < c.n; i++)
+		want_entries(m, &c.tree[i], c.path[i], WANT_TREE, missing_tree);
+}
+
 void ahead_directory(struct mount *m, struct node *dir)
 {
 	size_t wanted_now;
 
 	view_lock(m);
 	wanted_now = want_of_dir(m, dir, WANT_TREE, missing_tree);
+	if (wanted_now)
+		ahead_cousins(m, dir);
 	view_unlock(m);
 	if (wanted_now)
 		ahead_tree_missed(m);
@@ -250,6 +300,14 @@ static bool missing_size(struct mount *m, struct store_reader *r,
 void ahead_sizes(struct mount *m, struct node *dir)
 {
 	want_of_dir(m, dir, WANT_SIZE, missing_size);
+	crawl_missed(m->size_crawl, dir);
+}
+
+size_t ahead_sizes_of(struct mount *m, const struct scorpio_id *tree,
+		      const char *path)
+{
+	return want_entries(m, tree, path ? xstrdup(path) : NULL, WANT_SIZE,
+			    missing_size);
 }
 
 static void metadata_done(void *ctx, int result)

@@ -41,6 +41,9 @@ size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
 /* The size of one entry is needed: bring the sizes of the whole directory in
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);
+/* The missing sizes of a directory; see ahead_files. */
+size_t ahead_sizes_of(struct mount *m, const struct scorpio_id *tree,
+		      const char *path);
 /* Bring the metadata of the whole revision in the background: one request
  * for all trees and, where the source tells, all sizes. */
 void ahead_metadata(struct mount *m);

@@ -21,6 +21,7 @@ struct frame { /* a directory being walked */
 
 struct crawl {
 	struct mount *mount;
+	enum want_kind what;
 	bool on; /* atomic */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -180,7 +181,8 @@ static void fill(struct crawl *c)
 			continue;
 		path = f.path ? xstrdup(f.path) : NULL;
 		pthread_mutex_unlock(&c->lock);
-		n = ahead_files(m, &f.tree, path);
+		n = c->what == WANT_SIZE ? ahead_sizes_of(m, &f.tree, path)
+					 : ahead_files(m, &f.tree, path);
 		free(path);
 		pthread_mutex_lock(&c->lock);
 		c->wanted += n;
@@ -206,11 +208,12 @@ static void *crawl_main(void *arg)
 
 /* -- what is told --------------------------------------------------------------- */
 
-struct crawl *crawl_new(struct mount *m)
+struct crawl *crawl_new(struct mount *m, enum want_kind what)
 {
 	struct crawl *c = xcalloc(1, sizeof(*c));
 
 	c->mount = m;
+	c->what = what;
 	c->frames = xcalloc(DEPTH_MAX + 1, sizeof(*c->frames));
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crawl.h - private to fs/: read-ahead for somebody who reads a whole tree
- * (grep, tar, an indexer, a clean build).
+ * (grep, tar, an indexer, a clean build), or asks for all sizes (find -size, du,
+ * a build's first look) where lists do not tell them.
  *
  * Once several directories in a row had content missing, the directories that
  * follow in the order of a walk are brought too, many files in one batch. The
@@ -19,10 +20,11 @@
 
 struct crawl;
 
-struct crawl *crawl_new(struct mount *m);
+/* what: WANT_BLOB or WANT_SIZE */
+struct crawl *crawl_new(struct mount *m, enum want_kind what);
 /* Stops at once; waits for its thread to leave. NULL is fine. */
 void crawl_free(struct crawl *c);
-/* Content was missing in this directory for the second time. */
+/* Content was missing in this directory for the second time, or a size. */
 void crawl_missed(struct crawl *c, struct node *dir);
 /* The first bytes of a file in this directory are read. */
 void crawl_read(struct crawl *c, struct node *dir);

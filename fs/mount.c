@@ -142,6 +142,7 @@ static void mount_free(struct mount *m)
 		return;
 	session_end(m);
 	crawl_free(m->crawl);
+	crawl_free(m->size_crawl);
 	if (m->changes && m->view != &m->own_view)
 		m->times = NULL; /* theirs */
 	watch_recording_free(m);
@@ -209,7 +210,8 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	m->metadata_wish = r->metadata;
 	m->created_ns = wall_ns();
 	m->ahead = ahead_state_new(r->dir);
-	m->crawl = crawl_new(m);
+	m->crawl = crawl_new(m, WANT_BLOB);
+	m->size_crawl = crawl_new(m, WANT_SIZE);
 	return m;
 }
 

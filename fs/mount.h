@@ -51,6 +51,7 @@ struct mount {
 	bool kill_priv; /* the kernel leaves dropping suid bits to us */
 	struct ahead_state *ahead; /* counted; ahead.h */
 	struct crawl *crawl;       /* crawl.h */
+	struct crawl *size_crawl;  /* crawl.h */
 	struct fuse_session *session;
 	int fd;
 
