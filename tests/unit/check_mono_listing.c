@@ -197,7 +197,7 @@ static void files(struct monolist *l, size_t n, const uint32_t *modes,
 
 	memset(l, 0, sizeof(*l));
 	for (i = 0; i < n; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "f%05zu", i);
 		oid[0] = (uint8_t)i;
