@@ -171,6 +171,7 @@ static int copy_shallow(struct gitprepare *p)
 
 int gitserver_setup(struct gitprepare *p, const char *url)
 {
+	cleanup_free char *views = NULL;
 	int lock, rc;
 
 	p->url = xstrdup(url);
@@ -178,10 +179,10 @@ int gitserver_setup(struct gitprepare *p, const char *url)
 	p->shared = gitserver_shared(p->job->state_dir, url);
 	p->view = view_dir(p->job->state_dir);
 	p->harvest = githarvest_new();
-	cleanup_free char *above = xasprintf("%s/..", p->view);
+	views = gitserver_base(p->job->state_dir, "views", "");
 	rc = path_make_dirs(p->shared, 0755);
 	if (!rc)
-		rc = path_make_dirs(p->view, 0755);
+		rc = path_make_dirs(views, 0755);
 	if (rc)
 		return rc;
 	lock = gitserver_lock(p->shared);

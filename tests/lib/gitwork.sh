@@ -23,7 +23,7 @@ END
 gitwork_seed() { # DIR
     git_repo "$1"
     (
-        cd "$1"
+        cd "$1" || exit 1
         mkdir -p dir/sub lib/deep/er docs 'odd name'
         echo 'a file' >a.txt
         echo readme >README
@@ -88,7 +88,7 @@ first_status_is_free() { # DIR
 
 state_of() { # DIR - what git says of it in every way
     (
-        cd "$1"
+        cd "$1" || exit 1
         git status --porcelain --untracked-files=normal
         echo ---
         git -c core.fsmonitor=false -c core.untrackedCache=false \
@@ -165,7 +165,8 @@ a_day() {
     both 'echo main >>README && git commit -qam main'
     both 'git merge side; echo both >README; git add README; git commit -qm merged'
     both 'git checkout -q -b r HEAD~1 && echo r >>a.txt && git commit -qam r'
-    both 'git rebase -q side || { echo solved >README; git add README; GIT_EDITOR=true git rebase --continue; }'
+    both 'git rebase -q side || { echo solved >README; git add README
+        GIT_EDITOR=true git rebase --continue; }'
     both 'git checkout -q main'
     both 'git reset -q --hard HEAD~1'
     both 'git clean -qfdx'
