@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 14400
 # The long form of tests/posix: POSIX_OPS_N (120 000) random operations with
-# one process, as many with four, a million on one file, and POSIX_KILLS
+# one process, as many with four, ten times POSIX_FSX_N (100 000) on one file, and POSIX_KILLS
 # (1 000) times kill -9. POSIX_SEED repeats a run.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/posix.sh"
 
 ops=${POSIX_OPS_N:-120000}
+fsx=${POSIX_FSX_N:-100000}
 kills=${POSIX_KILLS:-1000}
 seed=${POSIX_SEED:-$(date +%s)}
 note "seed $seed"
@@ -38,8 +39,8 @@ done
 note "four processes: $ops operations"
 
 for s in 1 2 3 4 5; do
-    "$FSX" -s $((seed + s)) -n 100000 "$M/fsx$s"
-    "$FSX" -s $((seed + s)) -n 100000 -l 5000000 -p "$M/lower/lower_big/big"
+    "$FSX" -s $((seed + s)) -n "$fsx" "$M/fsx$s"
+    "$FSX" -s $((seed + s)) -n "$fsx" -l 5000000 -p "$M/lower/lower_big/big"
 done
 run_posix_ops -s lower -i "$M" "$TWIN" >"$SCRATCH/all.out" || {
     cat "$SCRATCH/all.out"
