@@ -22,7 +22,6 @@
 #include "fs/workspace.h"
 
 #include <poll.h>
-#include <sys/random.h>
 
 #define REQUEST_TIMEOUT_MS 60000
 #define RESUME_ASK_MS 3000
@@ -121,21 +120,6 @@ static void source_release(struct fs *f, struct source *s)
 
 /* -- up ------------------------------------------------------------------------ */
 
-static void make_id(char out[FS_ID_LEN + 1])
-{
-	uint8_t b[16];
-
-	if (getrandom(b, sizeof(b), 0) != sizeof(b))
-		abort();
-	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(out, FS_ID_LEN + 1,
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		 "%02x%02x%02x%02x%02x%02x",
-		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
-		 b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static void mount_free(struct mount *m)
 {
 	if (!m)
@@ -194,7 +178,7 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 
 	m->fs = f;
 	m->fd = -1;
-	make_id(m->id);
+	mount_make_id(m->id);
 	pthread_mutex_init(&m->parked_lock, NULL);
 	pthread_mutex_init(&m->switching, NULL);
 	pthread_rwlock_init(&m->own_view, NULL);

@@ -115,6 +115,8 @@ void mount_forget(struct mount *m, uint64_t ino, uint64_t n);
 /* The session of this mount ended; the reaper takes it from here. */
 void mount_ended(struct mount *m);
 
+/* info.c: a random UUID */
+void mount_make_id(char out[FS_ID_LEN + 1]);
 /* info.c; lock: fs.lock */
 void info_fill(struct mount *m, struct fs_mount_info *i);
 

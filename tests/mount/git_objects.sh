@@ -18,6 +18,7 @@ git_repo "$SCRATCH/src"
     done
     ln -s f1 link
     mkdir many
+# shellcheck disable=SC2086
     for i in $(seq 600); do echo "$i" >many/$i; done
 )
 git_commit "$SCRATCH/src" sizes

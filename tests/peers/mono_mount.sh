@@ -75,6 +75,7 @@ start_daemon
 mount_source "$source" "$SCRATCH/w" --workspace w
 assert_same_tree "$SCRATCH/w/project" "$SCRATCH/want1/project"
 mono_blameless
+# shellcheck disable=SC2043
 for m in w; do scorpio_cli umount "$SCRATCH/$m"; done
 stop_daemon
 stop "$MONO_PID" || true
