@@ -142,7 +142,8 @@ static void attempt(struct wanted *w)
 		.source = w->source, .subdir = w->subdir, .dir = w->dir,
 		.rev = w->rev_text ? w->rev_text : w->rev, .job = w->job,
 		.read_only = !w->writable, .workspace = w->workspace,
-		.transient = w->transient, .allow_other = w->allow_other,
+		.transient = w->transient, .restored = true,
+		.allow_other = w->allow_other,
 		.uid = w->uid, .gid = w->gid, .metadata = w->metadata,
 		.deadline = deadline,
 	};

@@ -60,6 +60,9 @@ struct fs_mount_request {
 	 * one named by the mount's id, removed at unmount if it holds no
 	 * change. */
 	const char *workspace;
+	/* Brought back after a restart: the revision a workspace is at is in
+	 * the workspace; rev, written elsewhere, may be older. */
+	bool restored;
 	/* With a name: as without one, remove it at unmount if it holds no
 	 * change. */
 	bool transient;

@@ -187,8 +187,8 @@ static int check_same(const struct workspace *w,
 	if (strcmp(w->source, source))
 		return fail(-EINVAL, "workspace %s is one of %s, not of %s",
 			    w->name, w->source, source);
-	if (*rev && strcmp(rev, w->rev_spec) && strcmp(rev, w->rev.text) &&
-	    strcmp(rev, w->rev.label) &&
+	if (*rev && !r->restored && strcmp(rev, w->rev_spec) &&
+	    strcmp(rev, w->rev.text) && strcmp(rev, w->rev.label) &&
 	    (strlen(rev) < 7 || strncmp(rev, w->rev.text, strlen(rev))))
 		return fail(-EINVAL, "workspace %s is based on %s (%s): mount "
 			    "it without a revision, or under another name",

@@ -180,6 +180,15 @@ echo mine too >"$SCRATCH/BW/d4/f001"
 echo here >"$SCRATCH/BW/d3/f000a"
 same "$w" "$SCRATCH/BW"
 
+note "a record of mounts that was not yet written does no harm"
+stop_daemon KILL
+unmount_lazily "$w"
+grep -q "$B" "$SCRATCH"/store/mounts.json
+sed -i "s/$B/$A/g" "$SCRATCH"/store/mounts.json
+start_daemon
+poll_until 60 is_mounted "$w" || fail "the mount did not come back"
+same "$w" "$SCRATCH/BW"
+
 note "old or new after kill -9"
 for i in $(seq 4); do
     to=$A
@@ -191,7 +200,7 @@ for i in $(seq 4); do
     wait "$switcher" || true
     unmount_lazily "$w"
     start_daemon
-    poll_until 20 is_mounted "$w" || fail "the mount did not come back"
+    poll_until 60 is_mounted "$w" || fail "the mount did not come back"
     if [ -e "$w/new" ]; then
         same "$w" "$SCRATCH/BW"
     else
