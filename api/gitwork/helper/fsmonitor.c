@@ -245,6 +245,7 @@ static int answer(const char *body, size_t len)
 	struct walk w = { &out, 0 };
 	const char *end = body + len, *p = body;
 	bool token = true;
+	int rc;
 
 	if (!len || end[-1] != '\0')
 		return everything();
@@ -252,16 +253,19 @@ static int answer(const char *body, size_t len)
 		size_t n = strlen(p);
 
 		if (!n)
-			return everything();
+			break;
 		if (token || !strcmp(p, "/") ? !put(&out, p, n + 1)
 					     : !add(&w, p, n))
 			break;
 	}
 	if (p < end) { /* too much: everything, but from this token on */
 		print(body, strlen(body) + 1);
-		return print("/", 2);
+		rc = print("/", 2);
+	} else {
+		rc = print(out.p, out.len);
 	}
-	return print(out.p, out.len);
+	free(out.p);
+	return rc;
 }
 
 int main(int argc, char **argv)
@@ -271,7 +275,10 @@ int main(int argc, char **argv)
 	char cwd[4096];
 	const char *body;
 	size_t len;
+	int rc;
 
+	if (argc == 3 && !strcmp(argv[1], "1"))
+		return 1; /* what old versions of git ask, and new ones next */
 	if (argc != 3 || strcmp(argv[1], "2")) {
 		fprintf(stderr, "usage: called by git as core.fsmonitor, "
 			"protocol version 2\n");
@@ -282,5 +289,7 @@ int main(int argc, char **argv)
 	    strcmp(cwd, c.dir))
 		return everything();
 	body = ask(&c, argv[2], &t, &len);
-	return body ? answer(body, len) : everything();
+	rc = body ? answer(body, len) : everything();
+	free(t.p);
+	return rc;
 }
