@@ -140,6 +140,15 @@ int mountpoint_prepare(const char *dir, bool *ret_made)
 	return check_empty(dir);
 }
 
+static int fail_busy(const char *dir)
+{
+	cleanup_free char *who = mountpoint_users(dir);
+
+	return fail(-EBUSY, "%s: in use: %s%s working directory or an open "
+		    "file there", dir, who ? who : "a program",
+		    who && strchr(who, ',') ? " have their" : " has its");
+}
+
 static int detach_as_user(const char *dir, bool lazy)
 {
 	const char *argv[] = { "fusermount3", lazy ? "-uz" : "-u", "--", dir,
@@ -150,9 +159,10 @@ static int detach_as_user(const char *dir, bool lazy)
 
 	if (rc)
 		return fail_prefix(rc, "fusermount3");
+	if (x.exit_status && strstr(x.error, "busy"))
+		return fail_busy(dir);
 	if (x.exit_status)
-		return fail(strstr(x.error, "busy") ? -EBUSY : -EPERM, "%s: %s",
-			    dir, x.error);
+		return fail(-EPERM, "%s: %s", dir, x.error);
 	return 0;
 }
 
@@ -164,10 +174,9 @@ int mountpoint_detach(const char *dir, bool lazy)
 		return 0;
 	if (errno == EINVAL || errno == ENOENT)
 		return 0; /* somebody was faster */
-	return fail(-errno, "%s: %s", dir,
-		    errno == EBUSY ? "in use: a program has its working "
-				     "directory or an open file there"
-				   : strerror(errno));
+	if (errno == EBUSY)
+		return fail_busy(dir);
+	return fail(-errno, "%s: %s", dir, strerror(errno));
 }
 
 void mountpoint_read_ahead(const char *dir)

@@ -12,6 +12,10 @@
 int mountpoint_prepare(const char *dir, bool *ret_made);
 /* Ask the kernel to let go. -EBUSY if in use and not lazy. */
 int mountpoint_detach(const char *dir, bool lazy);
+/* mountpoint_users.c: programs that have their working directory or an open
+ * file at or below dir, as far as this user may know: "git (pid 7), ...". NULL:
+ * none found. The caller frees. Does not touch the mount. */
+char *mountpoint_users(const char *dir);
 /* Let sequential readers read 1 MiB ahead, where privileges allow. */
 void mountpoint_read_ahead(const char *dir);
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Stock git in a workspace against a plain clone, in one run: the Linux tree and
-# a million files (BENCH_FILES).
+# a million files (BENCH_FILES; BENCH_LINUX=0: only those).
 set -euo pipefail
 . "$SCORPIO_SRC/tests/bench/lib.sh"
 . "$TESTLIB/gitwork.sh"
@@ -39,9 +39,12 @@ compare() { # NAME SOURCE BUDGET
     timed git clone -q --shared "$2" "$C"
     row "$name: git clone --shared" "$(calc "$SPENT" 1)" " s"
     git -C "$C" config core.untrackedCache true
+    # it would work on in the background, and keep the mount busy
+    git -C "$C" config gc.auto 0
     timed mount_source "$2" "$MNT" --rw
     row "$name: mount" "$(ms "$SPENT")" " ms" "<= 300"
     timed wait_git "$MNT"
+    git -C "$MNT" config gc.auto 0
     row "$name: until .git is ready" "$(calc "$SPENT" 2)" " s"
     both_rows "first git status" "$3" git -C {} status --porcelain
     both_rows "second git status" "$3" git -C {} status --porcelain
@@ -68,7 +71,9 @@ compare() { # NAME SOURCE BUDGET
 }
 
 write_config
-fixture_linux
-compare linux "$FIXTURE" "100 ms"
+if [ "${BENCH_LINUX:-1}" = 1 ]; then
+    fixture_linux
+    compare linux "$FIXTURE" "100 ms"
+fi
 fixture_synthetic "${BENCH_FILES:-1000000}"
 compare "$(calc "${BENCH_FILES:-1000000} / 1000000" 1)M files" "$FIXTURE" "1000 ms"

@@ -54,6 +54,7 @@ assert_eq "$(cat "$SCRATCH/tarred")" "$(find "$m" -printf x | wc -c)" "entries i
 exec 7<"$m/large"
 assert_fails within 20 scorpio_cli umount "$m"
 assert_contains "$OUTPUT" "in use" "error text of a busy umount"
+assert_contains "$OUTPUT" "(pid $$)" "who keeps it busy"
 head -c 10 <&7 >/dev/null || fail "the refused umount broke the mount"
 exec 7<&-
 scorpio_cli umount "$m"
