@@ -45,9 +45,6 @@ static int find_root(struct change_over *x)
 	x->root = x->rev.root;
 	if (!*m->subdir)
 		return 0;
-	if (m->needs_path)
-		return fail(-ENOTSUP, "a mount of a subdirectory of this kind "
-			    "of source cannot be switched: mount it again");
 	rc = view_walk_tree(m, &x->root, m->subdir, x->r->deadline, &at);
 	if (rc)
 		return fail_prefix(rc, "subdir %s", m->subdir);

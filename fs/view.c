@@ -281,7 +281,8 @@ static int step_lower(struct mount *m, const char *path, const char *name,
 		      size_t len, int64_t deadline, struct view_found *at)
 {
 	cleanup_free char *lower =
-		below_subdir(m, xstrdup(at->lower));
+		at->whole ? xstrdup(at->lower)
+			  : below_subdir(m, xstrdup(at->lower));
 	struct scorpio_ref ref = { .id = at->id, .path = lower,
 				   .path_len = (uint32_t)strlen(lower),
 				   .kind = SCORPIO_DIR };
@@ -454,6 +455,7 @@ int view_walk_tree(struct mount *m, const struct scorpio_id *root,
 	int rc;
 
 	at.id = *root;
+	at.whole = true;
 	rc = walk(m, path, deadline, &at);
 	if (!rc)
 		*ret = at;

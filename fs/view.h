@@ -86,10 +86,11 @@ struct view_found {
 	struct scorpio_id id; /* of unchanged content and of lower trees */
 	bool changed;         /* content is the workspace's own */
 	bool has_cnode;
+	bool whole;           /* `lower` is from the source's root */
 	char lower[4096];     /* its path in the revision, from the root of the
 			       * mount; "" if it has none */
 };
-/* The same in a tree of the source, without the workspace's changes. */
+/* The same from a root tree of the source, without the workspace's changes. */
 int view_walk_tree(struct mount *m, const struct scorpio_id *root,
 		   const char *path, int64_t deadline,
 		   struct view_found *ret);

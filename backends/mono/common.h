@@ -23,6 +23,7 @@
 
 struct monoauth;
 struct monocommits;
+struct monolayers;
 
 /* One instance. Immutable after open() but for what its parts lock and the
  * atomic flags, which remember what the server turned out to offer. */
@@ -34,6 +35,7 @@ struct mono {
 	char *import; /* "/third-party"; "" = no such directory */
 	struct monoauth *auth;
 	struct monocommits *commits;
+	struct monolayers *layers;
 	int extras;   /* atomic: listings tell modes */
 	int size_way; /* atomic: see blob.c */
 };

@@ -2,6 +2,7 @@
 #include "directory.h"
 
 #include "commits.h"
+#include "layer.h"
 #include "modes.h"
 #include "request.h"
 #include "text.h"
@@ -449,6 +450,8 @@ int monodir_list(struct mono *m, const struct scorpio_ref *refs, uint32_t n,
 	int rc = 0;
 
 	for (uint32_t i = 0; i < n && !rc; i++)
-		rc = list_one(m, &refs[i], sink);
+		rc = monolayer_is(&refs[i].id) ?
+			     monolayer_list(m, &refs[i], sink) :
+			     list_one(m, &refs[i], sink);
 	return rc;
 }

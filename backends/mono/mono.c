@@ -11,6 +11,7 @@
 #include "commits.h"
 #include "common.h"
 #include "directory.h"
+#include "layer.h"
 #include "request.h"
 #include "resolve.h"
 #include "text.h"
@@ -25,6 +26,7 @@ static void mono_close(void *self)
 		return;
 	monoauth_free(m->auth);
 	monocommits_free(m->commits);
+	monolayers_free(m->layers);
 	if (m->api)
 		explicit_bzero(m->api, strlen(m->api));
 	free(m->api);
@@ -86,7 +88,8 @@ static int mono_open(const struct scorpio_host *host, const char *url,
 	m->host = host;
 	m->config = config;
 	m->commits = monocommits_new();
-	rc = m->commits ? set_addresses(m, url) : -ENOMEM;
+	m->layers = monolayers_new();
+	rc = m->commits && m->layers ? set_addresses(m, url) : -ENOMEM;
 	if (rc == 0)
 		rc = set_import(m);
 	if (rc == 0)

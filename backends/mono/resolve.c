@@ -3,6 +3,7 @@
 
 #include "commits.h"
 #include "directory.h"
+#include "layer.h"
 #include "request.h"
 #include "text.h"
 
@@ -222,8 +223,8 @@ static bool is_name(const char *spec)
 	return j != NULL;
 }
 
-int mono_resolve_spec(struct mono *m, const char *spec,
-		      struct scorpio_revision *ret)
+static int resolve_base(struct mono *m, const char *spec,
+			struct scorpio_revision *ret)
 {
 	struct monocommit c = { .time_ns = SCORPIO_TIME_UNKNOWN };
 	bool known;
@@ -254,4 +255,133 @@ int mono_resolve_spec(struct mono *m, const char *spec,
 	snprintf(ret->label, sizeof(ret->label), "%.255s",
 		 is_main(spec) ? "refs/heads/main" : spec);
 	return 0;
+}
+
+/* -- a change list over it ------------------------------------------------- */
+
+struct changelist { /* of "REV@LINK" or "REV@LINK:/ROOT" */
+	char *base, *link, *root; /* owned; root without slashes around */
+};
+
+static void changelist_done(struct changelist *c)
+{
+	free(c->base);
+	free(c->link);
+	free(c->root);
+}
+
+static bool is_link(const char *s)
+{
+	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
+			     "xyz0123456789-_.");
+
+	return n && n <= 128 && !s[n];
+}
+
+static int take_apart(struct mono *m, const char *spec, struct changelist *c)
+{
+	const char *at = strchr(spec, '@'), *next, *colon;
+
+	/* the last one before the root, which may hold any character */
+	colon = strstr(spec, ":/");
+	while (at && (next = strchr(at + 1, '@')) && (!colon || next < colon))
+		at = next;
+	colon = strstr(at, ":/");
+	c->base = strndup(spec, (size_t)(at - spec));
+	c->link = colon ? strndup(at + 1, (size_t)(colon - at) - 1)
+			: strdup(at + 1);
+	if (!c->base || !c->link)
+		return -ENOMEM;
+	if (*c->link && !is_link(c->link))
+		return monofail(m, -ENOENT, "%s: \"%s\" is not the link of a "
+				"change list; write REVISION@LINK", m->shown,
+				c->link);
+	if (!monocl_path(colon ? colon + 1 : "", colon ? strlen(colon + 1) : 0,
+			 &c->root))
+		return monofail(m, -EINVAL, "%s: \"%s\" is not a path of the "
+				"monorepo", m->shown, colon + 1);
+	return 0;
+}
+
+static int read_edits(struct mono *m, const struct changelist *c,
+		      const struct monoreply *r, struct monoedits *ret)
+{
+	const char *why;
+	char said[200];
+	int rc = monoedits_parse(ret, r->data, r->len, c->root, said,
+				 sizeof(said), &why);
+
+	if (rc == -EREMOTEIO)
+		return monofail(m, -EIO, "%s: change list %s: the server says: "
+				"%s", m->shown, c->link, said);
+	if (rc == -EBADMSG)
+		return monofail(m, -EIO, "%s: change list %s: its list of "
+				"files is not understood: %s", m->shown,
+				c->link, why);
+	if (rc == 0 && ret->dropped)
+		monolog(m, SCORPIO_LOG_WARN, "%s: change list %s: %zu paths "
+			"that no tree can hold are left out", m->shown,
+			c->link, ret->dropped);
+	return rc;
+}
+
+static int ask_edits(struct mono *m, const struct changelist *c,
+		     struct monoedits *ret)
+{
+	auto_free char *url = NULL;
+	auto_free char *what = NULL;
+	struct monoreply r = { 0 };
+	int rc;
+
+	if (asprintf(&url, "%s/cl/%s/files-list", m->api, c->link) < 0 ||
+	    asprintf(&what, "change list %s", c->link) < 0)
+		return -ENOMEM;
+	rc = monoreq_get(m, url, MONO_LIST_MAX, &r);
+	if (rc == 0 && r.status != 200)
+		rc = monoreq_error(m, r.status, r.data, r.len, what);
+	else if (rc == 0)
+		rc = read_edits(m, c, &r, ret);
+	monoreply_done(&r);
+	return rc;
+}
+
+static int apply(struct mono *m, const struct changelist *c,
+		 struct scorpio_revision *ret)
+{
+	struct monoedits edits = { 0 };
+	char commit[sizeof(ret->text)];
+	int n, rc = ask_edits(m, c, &edits);
+
+	if (rc == 0)
+		rc = monolayer_add(m, ret->root.bytes, &edits, &ret->root);
+	if (rc < 0)
+		return rc;
+	snprintf(commit, sizeof(commit), "%s", ret->text);
+	n = snprintf(ret->text, sizeof(ret->text), "%.40s@%s%s%s", commit,
+		     c->link, *c->root ? ":/" : "", c->root);
+	snprintf(ret->label, sizeof(ret->label), "cl/%s", c->link);
+	return (size_t)n < sizeof(ret->text) ?
+		       0 :
+		       monofail(m, -EINVAL, "%s: change list %s: the path of "
+				"its root is too long", m->shown, c->link);
+}
+
+int mono_resolve_spec(struct mono *m, const char *spec,
+		      struct scorpio_revision *ret)
+{
+	struct scorpio_revision found;
+	struct changelist c = { 0 };
+	int rc;
+
+	if (!strchr(spec, '@'))
+		return resolve_base(m, spec, ret);
+	rc = take_apart(m, spec, &c);
+	if (rc == 0)
+		rc = resolve_base(m, c.base, &found);
+	if (rc == 0 && *c.link)
+		rc = apply(m, &c, &found);
+	changelist_done(&c);
+	if (rc == 0)
+		*ret = found;
+	return rc;
 }

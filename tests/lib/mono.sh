@@ -70,6 +70,12 @@ mono_reset() { mono_control reset '' >/dev/null; }
 # mono_fault JSON - see mono_standin.py
 mono_fault() { mono_control fault "$1" >/dev/null; }
 
+# mono_cl LINK BASE HEAD [PATH] [MORE JSON MEMBERS] - a change list
+mono_cl() {
+    mono_control cl "{\"link\":\"$1\",\"base\":\"$2\",\"head\":\"$3\",
+        \"path\":\"${4:-/}\"${5:+,$5}}" >/dev/null
+}
+
 # the stand-in has nothing to complain about
 mono_blameless() {
     local got

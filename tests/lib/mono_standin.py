@@ -14,6 +14,10 @@ Control (not part of the API):
   GET  /_/stats          {"errors": [...], "requests": {...}, "most": N}
   POST /_/reset          forget counts, errors and faults
   POST /_/fault          {"match": REGEX, "kind": KIND, "count": N, ...}
+  POST /_/cl             {"link": LINK, "base": REV, "head": REV, "path": "/x"}:
+                         a change list at that path ("absolute": true: paths
+                         from the root, as old servers tell them; "files": [...]
+                         instead of base and head: just these)
 KIND: stall, truncate, wrong, empty, status (with "status", "retry_after"),
 close. A fault is used `count` times (-1: for ever).
 """
@@ -109,6 +113,7 @@ class State:
             self.imports[path] = Repo(repo)
         self.lock = threading.Lock()
         self.roots = {}
+        self.lists = {}
         self.reset()
         self.now = 0
 
@@ -223,6 +228,45 @@ class State:
             return "application/octet-stream", b""
         return "application/octet-stream", found[2]
 
+    def files_list(self, link):
+        """Moved files as such, by content; modes only as an extra."""
+        cl = self.lists.get(link)
+        if not cl:
+            raise Api(404, "CL not found: " + link)
+        if "files" in cl:
+            return "application/json", envelope(cl["files"])
+        root = cl.get("path", "/").strip("/")
+        raw = subprocess.run(
+            ["git", "-C", self.mono.path, "diff-tree", "-r", "-z", "--raw",
+             "-M", "-l1000", "--no-abbrev", cl["base"], cl["head"], "--"] +
+            ([root] if root else []), stdout=subprocess.PIPE,
+            check=True).stdout.decode("utf-8", "surrogateescape").split("\0")
+        out = []
+        while raw and raw[0]:
+            old_mode, mode, old, new, kind = raw.pop(0)[1:].split(" ")
+            path = raw.pop(0)
+            moved = raw.pop(0) if kind[0] in "RC" else None
+            if old == new and not moved and not self.args.extras:
+                continue  # only the mode: this server does not see it
+            item = {"path": self.cl_path(cl, root, moved or path),
+                    "sha": cl.get("prefix", "") + (old if kind[0] == "D"
+                                                   else new),
+                    "action": {"A": "new", "D": "deleted", "R": "renamed"}
+                              .get(kind[0], "modified")}
+            if moved:
+                item["old_path"] = self.cl_path(cl, root, path)
+                item["similarity"] = int(kind[1:])
+            if self.args.extras and kind[0] != "D":
+                item["mode"] = mode
+            out.append(item)
+        return "application/json", envelope(out)
+
+    @staticmethod
+    def cl_path(cl, root, path):
+        if cl.get("absolute"):
+            return "/" + path
+        return path[len(root):].lstrip("/") if root else path
+
     def blob(self, oid):
         for repo in [self.mono] + list(self.imports.values()):
             got = repo.read(oid)
@@ -237,6 +281,9 @@ class State:
         path = path[len("/api/v1"):]
         if re.match(r"/file/blob/[0-9a-f]{40}\Z", path) and not query:
             return self.blob(path[-40:])
+        link = re.match(r"/cl/([A-Za-z0-9_.-]+)/files-list\Z", path)
+        if link and not query:
+            return self.files_list(link.group(1))
         q = self.query(path, query)
         do = {"/tree/content-hash": self.content_hash,
               "/tree/dir-hash": self.dir_hash,
@@ -400,6 +447,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/_/reset":
             st.reset()
+        elif self.path == "/_/cl":
+            cl = json.loads(body)
+            with st.lock:
+                st.lists[cl["link"]] = cl
         elif self.path == "/_/fault":
             fault = json.loads(body)
             fault.setdefault("count", -1)
