@@ -433,6 +433,11 @@ static void add_configured(struct mounts *m, const struct config *c)
 		w->rev = dup_or_null(list[i].rev);
 		w->subdir = dup_or_null(list[i].subdir);
 		w->metadata = metadata;
+		w->writable = !list[i].ro && mounts_writable(w->source);
+		if (w->writable)
+			w->workspace = mounts_workspace(w->source, w->dir,
+							w->subdir);
+		w->transient = w->writable;
 		w->allow_other = w->uid = w->gid = -1;
 		w->from_config = true;
 		wanted_link(m, w);

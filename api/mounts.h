@@ -78,6 +78,12 @@ bool mounts_asked(struct mounts *m, const char *id, char **ret_rev,
  * caller frees the array and its members; NULL-ended. */
 char **mounts_dirs(struct mounts *m);
 
+/* A mount of this source is a workspace if nobody says otherwise. */
+bool mounts_writable(const char *source);
+/* The name of a workspace that was given none: the same for whoever mounts the
+ * same source (and subdir, may be NULL) at the same directory. Caller frees. */
+char *mounts_workspace(const char *source, const char *dir, const char *subdir);
+
 /* "auto|full|ondemand". False: not understood. */
 bool mounts_metadata(const char *text, enum fs_metadata *ret);
 

@@ -286,7 +286,7 @@ static const char tail[] =
 "# dir = \"~/project\"\n"
 "# rev = \"main\"\n"
 "# subdir = \"\"\n"
-"# ro = true\n";
+"# ro = true            # a plain view; unset: a workspace of git and mono\n";
 
 static const char *type_word(const struct config_key *k)
 {

@@ -56,7 +56,8 @@ struct fs_mount_request {
 	/* Writable mounts: the name of the workspace that keeps the changes,
 	 * [A-Za-z0-9._-], at most 128. Mounted under the same name again, it
 	 * resumes with its changes at the revision it was made from; source
-	 * and subdir must be the same, rev the same or empty. NULL: a fresh
+	 * and subdir must be the same, rev the same or empty (-EEXIST). NULL:
+	 * a fresh
 	 * one named by the mount's id, removed at unmount if it holds no
 	 * change. */
 	const char *workspace;
@@ -64,7 +65,7 @@ struct fs_mount_request {
 	 * the workspace; rev, written elsewhere, may be older. */
 	bool restored;
 	/* With a name: as without one, remove it at unmount if it holds no
-	 * change. */
+	 * change, and begin again if it holds none and another rev is asked. */
 	bool transient;
 	/* Directories (relative paths) that live on the local disk outside of
 	 * the workspace; NULL-terminated, or NULL. So far any is -ENOTSUP. */
@@ -94,6 +95,8 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	int64_t oldest_wait_ns;
 	struct source_stats stats;
 	char *workspace;  /* NULL if read-only */
+	bool resumed;     /* it was there before this mount */
+	bool named;       /* by the user: stays even without changes */
 	char *state_dir;  /* where its changes are; NULL if read-only */
 	uint64_t changed; /* inodes that differ from the revision, and the
 			   * directories on the way to them */

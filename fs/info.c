@@ -81,6 +81,8 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 	if (m->changes) {
 		i->workspace = xstrdup(m->workspace->name);
 		i->state_dir = xstrdup(m->workspace->dir);
+		i->resumed = m->workspace->resumed;
+		i->named = m->workspace->named;
 		i->changed = __atomic_load_n(&m->changes->count,
 					     __ATOMIC_RELAXED) - 1;
 	}

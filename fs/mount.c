@@ -45,6 +45,8 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 	pthread_mutex_init(&f->lock, NULL);
 	cond_init(&f->changed);
 	watch_init(&f->watch);
+	if (f->options.state_dir)
+		workspace_sweep(f->options.state_dir);
 	rc = workers_start(f);
 	if (!rc) {
 		rc = -pthread_create(&f->reaper, NULL, reaper_main, f);
@@ -56,66 +58,6 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 	}
 	*ret = f;
 	return 0;
-}
-
-/* -- sources shared by mounts ------------------------------------------------ */
-
-static int source_take(struct fs *f, const char *url, struct source **ret)
-{
-	struct source_config config;
-	struct source_options o = {
-		.store = f->options.store, .url = url,
-		.fetch_threads = f->options.fetch_threads,
-		.batch_max = f->options.batch_max,
-		.offline = f->options.offline,
-	};
-	struct source_slot *slot;
-	int rc;
-
-	lock_scope(&f->lock);
-	for (slot = f->sources; slot; slot = slot->next) {
-		if (!strcmp(slot->url, url)) {
-			slot->users++;
-			*ret = source_get(slot->source);
-			return 0;
-		}
-	}
-	if (f->options.config) {
-		config = f->options.config(f->options.ctx, url);
-		o.config = &config;
-	}
-	slot = xcalloc(1, sizeof(*slot));
-	rc = source_open(&o, &slot->source);
-	if (rc) {
-		free(slot);
-		return rc;
-	}
-	slot->url = xstrdup(url);
-	slot->users = 1;
-	slot->next = f->sources;
-	f->sources = slot;
-	*ret = source_get(slot->source);
-	return 0;
-}
-
-static void source_release(struct fs *f, struct source *s)
-{
-	struct source_slot **p, *slot = NULL;
-
-	pthread_mutex_lock(&f->lock);
-	for (p = &f->sources; *p && (*p)->source != s;)
-		p = &(*p)->next;
-	if (*p && !--(*p)->users) {
-		slot = *p;
-		*p = slot->next;
-	}
-	pthread_mutex_unlock(&f->lock);
-	source_put(s);
-	if (slot) {
-		source_put(slot->source);
-		free(slot->url);
-		free(slot);
-	}
 }
 
 /* -- up ------------------------------------------------------------------------ */
@@ -134,7 +76,7 @@ static void mount_free(struct mount *m)
 	node_table_free(m->nodes);
 	ahead_state_put(m->ahead);
 	if (m->source)
-		source_release(m->fs, m->source);
+		sources_release(m->fs, m->source);
 	times_free(m->times);
 	pthread_rwlock_destroy(&m->own_view);
 	pthread_mutex_destroy(&m->switching);
@@ -362,6 +304,18 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	return 0;
 }
 
+static int open_workspace(struct mount *m, const struct fs_mount_request *r)
+{
+	struct workspace *w;
+	int rc = workspace_open(m->fs, r, m->id, source_url(m->source), &w);
+
+	if (rc)
+		return rc;
+	lock_scope(&m->fs->lock); /* lists look */
+	m->workspace = w;
+	return 0;
+}
+
 int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	     struct fs_mount_info *ret)
 {
@@ -370,7 +324,7 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	int rc;
 
 	m = mount_new(f, r);
-	rc = source_take(f, r->source, &m->source);
+	rc = sources_take(f, r->source, &m->source);
 	if (!rc && !claim(f, m))
 		rc = fail(-EBUSY, "%s is a mount of this daemon already",
 			  m->dir);
@@ -379,9 +333,7 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 		m->needs_path = source_backend(m->source)->flags &
 				SCORPIO_BACKEND_NEEDS_PATH;
 		if (!m->read_only)
-			rc = workspace_open(f, r, m->id,
-					    source_url(m->source),
-					    &m->workspace);
+			rc = open_workspace(m, r);
 		if (!rc)
 			rc = bring_up(m, r);
 		if (rc)

@@ -13,12 +13,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define NAME_MAX_ 128
 #define META_MAX (64 * KiB)
 #define META_FORMAT 1
+#define CLOSING_MS 10000
+#define GONE ".gone-"
 
 static bool valid_name(const char *s)
 {
@@ -155,6 +158,7 @@ static int take_base(struct workspace *w, struct mount *m, const char *base)
 static int take_lock(struct workspace *w)
 {
 	cleanup_free char *path = xasprintf("%s/lock", w->dir);
+	struct stat mine, there;
 
 	w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (w->lock < 0)
@@ -163,7 +167,38 @@ static int take_lock(struct workspace *w)
 	if (flock(w->lock, LOCK_EX | LOCK_NB))
 		return fail(errno == EWOULDBLOCK ? -EBUSY : -errno,
 			    "workspace %s is mounted already", w->name);
+	/* of a workspace that was just removed? */
+	if (fstat(w->lock, &mine) || stat(path, &there) ||
+	    mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return fail(-EBUSY, "workspace %s is being removed", w->name);
 	return 0;
+}
+
+static char *mounted_at(struct fs *f, const char *name);
+
+/* Make the directory and lock it. One that was just unmounted is still being
+ * closed, or removed. */
+static int make_and_lock(struct fs *f, struct workspace *w)
+{
+	int64_t end = deadline_in_ms(CLOSING_MS);
+
+	for (;;) {
+		cleanup_free char *at = NULL;
+		int rc = path_make_dirs(w->dir, 0700);
+
+		if (!rc)
+			rc = take_lock(w);
+		if (rc != -EBUSY && rc != -ENOENT)
+			return rc;
+		base_close(&w->lock);
+		at = mounted_at(f, w->name);
+		if (*at)
+			return fail(-EBUSY, "workspace %s is mounted already, "
+				    "at %s", w->name, at);
+		if (now_ns() > end)
+			return rc;
+		poll(NULL, 0, 5);
+	}
 }
 
 static void workspace_free(struct workspace *w)
@@ -178,22 +213,111 @@ static void workspace_free(struct workspace *w)
 	free(w);
 }
 
+/* "git+/x" and "/x" are the same. */
+static const char *without_kind(const char *source)
+{
+	return strncmp(source, "git+", 4) ? source : source + 4;
+}
+
+static bool same_source(const char *a, const char *b)
+{
+	return !strcmp(a, b) || !strcmp(without_kind(a), without_kind(b));
+}
+
 /* What is asked must be what it was made from. */
 static int check_same(const struct workspace *w,
 		      const struct fs_mount_request *r, const char *source)
 {
 	const char *rev = r->rev ? r->rev : "";
 
-	if (strcmp(w->source, source))
+	if (!same_source(w->source, source))
 		return fail(-EINVAL, "workspace %s is one of %s, not of %s",
 			    w->name, w->source, source);
 	if (*rev && !r->restored && strcmp(rev, w->rev_spec) &&
 	    strcmp(rev, w->rev.text) && strcmp(rev, w->rev.label) &&
 	    (strlen(rev) < 7 || strncmp(rev, w->rev.text, strlen(rev))))
-		return fail(-EINVAL, "workspace %s is based on %s (%s): mount "
-			    "it without a revision, or under another name",
-			    w->name, w->rev_spec, w->rev.text);
+		return fail(-EEXIST, "workspace %s holds what was changed at "
+			    "%s (%.12s): mount it without a revision and "
+			    "switch then, or mount under another name", w->name,
+			    *w->rev_spec ? w->rev_spec : "the default",
+			    w->rev.text);
 	return 0;
+}
+
+/* First under a name that is none of a workspace: nobody finds half of it.
+ * lock: held; its file goes along */
+static int remove_dir(const struct workspace *w)
+{
+	const char *name = strrchr(w->dir, '/') + 1;
+	char id[FS_ID_LEN + 1];
+	cleanup_free char *gone = NULL;
+
+	mount_make_id(id);
+	gone = xasprintf("%.*s" GONE "%s", (int)(name - w->dir), w->dir, id);
+	if (rename(w->dir, gone))
+		return fail(-errno, "%s: %s", w->dir, strerror(errno));
+	if (path_empty_dir(gone) || rmdir(gone))
+		log_warn("fs", "%s could not be removed: %s", gone,
+			 strerror(errno));
+	return 0;
+}
+
+void workspace_sweep(const char *state_dir)
+{
+	DIR *d = opendir(state_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		cleanup_free char *path = NULL;
+
+		if (strncmp(e->d_name, GONE, strlen(GONE)))
+			continue;
+		path = xasprintf("%s/%s", state_dir, e->d_name);
+		if (path_empty_dir(path) || rmdir(path))
+			log_warn("fs", "%s could not be removed: %s", path,
+				 strerror(errno));
+	}
+	if (d)
+		closedir(d);
+}
+
+static void forget_meta(struct workspace *w)
+{
+	free(steal(&w->source));
+	free(steal(&w->subdir));
+	free(steal(&w->rev_spec));
+	memset(&w->rev, 0, sizeof(w->rev));
+	w->time_ns = w->created_ns = 0;
+	w->resumed = false;
+}
+
+/* Left by a daemon that was killed, perhaps, and nobody changed anything. */
+static bool holds_nothing(struct fs *f, const struct workspace *w)
+{
+	struct changes_options o = { .dir = w->dir, .root = w->root,
+				     .root_mtime = w->time_ns };
+	struct changes *c;
+	bool nothing;
+
+	if (upper_open(w->dir, false, f->fds, &o.upper) ||
+	    changes_open(&o, &c))
+		return false;
+	nothing = changes_untouched(c) &&
+		  (!f->options.discard ||
+		   f->options.discard(f->options.ctx, w->dir));
+	changes_abandon(c);
+	return nothing;
+}
+
+/* One that nobody named and that holds nothing is no reason to refuse another
+ * revision. */
+static int begin_again(struct fs *f, struct workspace *w)
+{
+	int rc = remove_dir(w);
+
+	base_close(&w->lock);
+	forget_meta(w);
+	return rc ? rc : make_and_lock(f, w);
 }
 
 int workspace_open(struct fs *f, const struct fs_mount_request *r,
@@ -218,9 +342,7 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 	w->named = r->workspace && !r->transient;
 	w->name = xstrdup(r->workspace ? r->workspace : id);
 	w->dir = xasprintf("%s/%s", f->options.state_dir, w->name);
-	rc = path_make_dirs(w->dir, 0700);
-	if (!rc)
-		rc = take_lock(w);
+	rc = make_and_lock(f, w);
 	if (!rc) {
 		rc = read_meta(w);
 		w->resumed = !rc;
@@ -229,6 +351,11 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 			rc = 0;
 		} else if (!rc) {
 			rc = check_same(w, r, source);
+			if (rc == -EEXIST && r->transient &&
+			    holds_nothing(f, w)) {
+				rc = begin_again(f, w);
+				w->source = xstrdup(source);
+			}
 		}
 	}
 	if (rc) {
@@ -296,14 +423,19 @@ int workspace_sync(struct workspace *w)
 	return rc;
 }
 
-static void workspace_close(struct workspace *w, bool discard)
+static int workspace_close(struct workspace *w, bool discard)
 {
+	int rc = 0;
+
 	if (!w)
-		return;
-	if (discard && (path_empty_dir(w->dir) || rmdir(w->dir)))
-		log_warn("fs", "%s could not be removed: %s", w->dir,
-			 strerror(errno));
+		return 0;
+	if (discard)
+		rc = remove_dir(w);
+	if (rc)
+		log_warn("fs", "workspace %s is not removed: %s", w->name,
+			 error_text(rc));
 	workspace_free(w);
+	return rc;
 }
 
 static bool may_discard(struct mount *m)
@@ -433,6 +565,5 @@ int fs_workspace_remove(struct fs *f, const char *name)
 		workspace_free(w);
 		return rc;
 	}
-	workspace_close(w, true);
-	return 0;
+	return workspace_close(w, true);
 }

@@ -25,10 +25,13 @@ struct workspace {
 };
 
 /* Make or find and lock it. -EBUSY mounted already, -EINVAL a bad name or
- * another source than before, -ENOTSUP no state_dir. */
+ * another source than before, -EEXIST it has changes to another revision,
+ * -ENOTSUP no state_dir. */
 int workspace_open(struct fs *f, const struct fs_mount_request *r,
 		   const char *id, const char *source,
 		   struct workspace **ret);
+/* Remove what a daemon that died was about to. At start. */
+void workspace_sweep(const char *state_dir);
 /* The mount knows its root: write meta if it is new, open the changes. */
 int workspace_begin(struct workspace *w, struct mount *m);
 /* What meta would say with this revision. Allocated. */

@@ -17,7 +17,7 @@ static void tell(const struct fs_mount_info *i)
 	fflush(stdout);
 }
 
-int foreground_run(struct cli *c, struct fs_mount_request *r,
+int foreground_run(struct cli *c, struct fs_mount_request *r, int writable,
 		   void (*ready)(void *ctx, struct daemon *d,
 				 const struct fs_mount_info *i),
 		   void *ctx, bool temporary)
@@ -28,6 +28,7 @@ int foreground_run(struct cli *c, struct fs_mount_request *r,
 		.hangup_ends = true,
 	};
 	struct daemon_problem problem = { 0 };
+	cleanup_free char *name = NULL;
 	struct fs_mount_info info;
 	struct daemon *d;
 	int err;
@@ -36,6 +37,12 @@ int foreground_run(struct cli *c, struct fs_mount_request *r,
 		err = cli_problem(&problem);
 		daemon_problem_done(&problem);
 		return err;
+	}
+	r->read_only = writable ? writable < 0 : !mounts_writable(r->source);
+	if (!r->read_only && !r->workspace) {
+		name = mounts_workspace(r->source, r->dir, r->subdir);
+		r->workspace = name;
+		r->transient = true;
 	}
 	r->deadline = deadline_in_ms(FOREGROUND_MOUNT_MS);
 	err = mounts_add(daemon_mounts(d), r, &info);

@@ -33,13 +33,19 @@ static void print_reasons(const json_t *list)
 	}
 }
 
+static const char *workspace_of(const json_t *m)
+{
+	return json_get_bool(m, "read_only", false) ? "(view)"
+						    : cli_text(m, "workspace");
+}
+
 static void print_mounts(const json_t *list)
 {
 	static const char *const heads[] = { "DIRECTORY", "SOURCE", "REVISION",
-					     "STATE", "REQUESTS", "FETCHED",
-					     "ID" };
+					     "STATE", "WORKSPACE", "REQUESTS",
+					     "FETCHED", "ID" };
 	struct cli_table t = { .columns = ARRAY_SIZE(heads), .heads = heads,
-			       .align = "llllrrl" };
+			       .align = "lllllrrl" };
 	size_t i;
 	json_t *m;
 
@@ -54,7 +60,8 @@ static void print_mounts(const json_t *list)
 		snprintf(word, sizeof(word), "%.*s",
 			 (int)strcspn(state, ":"), state);
 		cli_table_add(&t, cli_text(m, "dir"), cli_text(m, "source"),
-			      short_rev(m, rev), word, requests, fetched ? bytes : "",
+			      short_rev(m, rev), word, workspace_of(m),
+			      requests, fetched ? bytes : "",
 			      cli_text(m, "id"));
 	}
 	cli_table_print(&t);

@@ -19,18 +19,20 @@ static struct {
 	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
 	const char *workspace, *uid, *gid;
 	int allow_other; /* 0 not said, 1 yes, -1 no */
-	bool foreground, lazy, writable;
+	int writable;    /* the same; not said: by the source */
+	bool foreground, lazy;
 } own;
 
 static const struct argp_option mount_options[] = {
 	{ "rev", OPT_REV, "REV", 0,
 	  "branch, tag or commit (default: the source's own)", 0 },
 	{ "subdir", OPT_SUBDIR, "PATH", 0, "show only this directory", 0 },
-	{ "ro", OPT_RO, NULL, 0, "a read-only view (the default)", 0 },
+	{ "ro", OPT_RO, NULL, 0,
+	  "a read-only view (the default, if not of git or mono)", 0 },
 	{ "rw", OPT_RW, NULL, 0,
-	  "a workspace to change things in; it outlives the mount", 0 },
+	  "a workspace to change things in (the default of git and mono)", 0 },
 	{ "workspace", OPT_WORKSPACE, "NAME", 0,
-	  "the same under a name of its own", 0 },
+	  "a workspace under a name of its own", 0 },
 	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
 	  "bring all directories now, or each when looked at", 0 },
 	{ "job", OPT_JOB, "TEXT", 0, "a word of your own, shown in lists", 0 },
@@ -56,14 +58,14 @@ static int mount_option(struct cli *c UNUSED, int key, const char *v)
 		own.subdir = v;
 		return 0;
 	case OPT_RO:
-		own.writable = false;
+		own.writable = -1;
 		own.workspace = NULL;
 		return 0;
 	case OPT_WORKSPACE:
 		own.workspace = v;
 		/* fallthrough */
 	case OPT_RW:
-		own.writable = true;
+		own.writable = 1;
 		return 0;
 	case OPT_METADATA:
 		own.metadata = v;
@@ -158,6 +160,9 @@ static void tell(const json_t *v)
 	       *label ? " " : "", cli_text(v, "rev"),
 	       json_get_bool(v, "read_only", true) ? "read-only" : "writable",
 	       cli_span(us * 1000, took));
+	if (json_get_bool(v, "resumed", false))
+		printf("it goes on with the changes of workspace %s\n",
+		       cli_text(v, "workspace"));
 }
 
 /* A user's or group's number; not given is -1. */
@@ -197,7 +202,8 @@ static json_t *mount_body(const char *source, const char *dir)
 		json_object_set_new(body, "allow_other",
 				    json_boolean(own.allow_other > 0));
 	if (own.writable)
-		json_object_set_new(body, "read_only", json_false());
+		json_object_set_new(body, "read_only",
+				    json_boolean(own.writable < 0));
 	if (own.timeout)
 		json_object_set_new(body, "timeout_s",
 				    json_integer(atoll(own.timeout)));
@@ -209,7 +215,7 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 	struct fs_mount_request r = {
 		.source = source, .dir = dir, .rev = own.rev,
 		.subdir = own.subdir, .job = own.job,
-		.read_only = !own.writable, .workspace = own.workspace,
+		.workspace = own.workspace,
 		.allow_other = own.allow_other ? own.allow_other > 0 : -1,
 	};
 
@@ -217,7 +223,7 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 	number(own.gid, &r.gid);
 	if (own.metadata && !mounts_metadata(own.metadata, &r.metadata))
 		return cli_usage(c, "--metadata wants auto, full or ondemand");
-	return foreground_run(c, &r, NULL, NULL, false);
+	return foreground_run(c, &r, own.writable, NULL, NULL, false);
 }
 
 static int mount_there(struct cli *c, const char *source, const char *dir)
@@ -284,8 +290,10 @@ const struct cli_command cmd_mount = {
 	.summary = "show a repository or directory at DIR",
 	.help = "SOURCE is a repository's path or URL (https://, ssh://, "
 		"git://, file://,\nuser@host:path), or names its kind: "
-		"git+..., dir+.... DIR is made if missing.\nA daemon is "
-		"started in the background if none runs.",
+		"git+..., dir+.... DIR is made if missing.\nOf git and mono "
+		"it is a workspace: what you change stays, also after\n"
+		"umount, and mounting the same at the same DIR goes on with "
+		"it.\nA daemon is started in the background if none runs.",
 	.min_args = 1,
 	.max_args = 2,
 	.options = mount_options,
@@ -337,6 +345,28 @@ static bool is_id(const char *s)
 	       strspn(s, "0123456789abcdef-") == FS_ID_LEN;
 }
 
+/* What was changed is still there: where, and the two ways on. */
+static void tell_unmounted(const json_t *v)
+{
+	const char *name = cli_text(v, "workspace");
+	int64_t n = json_get_int(v, "changes", -1);
+	bool named = json_get_bool(v, "named", true);
+
+	printf("%s is unmounted\n", cli_text(v, "dir"));
+	if (!json_get_bool(v, "kept", false))
+		return;
+	if (n > 0)
+		printf("%lld change%s", (long long)n, n > 1 ? "s" : "");
+	else
+		printf("%s", n ? "the changes" : "what git and you left there");
+	printf(" stay%s in workspace %s\n"
+	       "  to go on:        scorpio mount %s %s%s%s\n"
+	       "  to discard them: scorpio workspace remove %s\n",
+	       n == 1 ? "s" : "", name, cli_text(v, "source"),
+	       cli_text(v, "dir"), named ? " --workspace " : "",
+	       named ? name : "", name);
+}
+
 static int umount_one(struct cli *c, const char *arg)
 {
 	cleanup_free char *target = is_id(arg) ? xstrdup(arg)
@@ -357,7 +387,7 @@ static int umount_one(struct cli *c, const char *arg)
 	if (c->json)
 		cli_print_json(v);
 	else if (!c->quiet)
-		printf("%s is unmounted\n", cli_text(v, "dir"));
+		tell_unmounted(v);
 	json_decref(v);
 	return 0;
 }

@@ -100,23 +100,23 @@ static void ready(void *ctx, struct daemon *d, const struct fs_mount_info *i)
 	struct trial *t = ctx;
 	const char *label = i->label;
 	cleanup_free char *readme = xasprintf("%s/README.md", t->mount);
+	cleanup_free char *added = xasprintf("%s/hello", t->mount);
 	char took[24];
 
 	if (!strncmp(label, "refs/heads/", 11))
 		label += 11;
-	printf("The last commit of this clone (%s%s%.12s) is mounted, "
-	       "read-only, in %s:\n    %s\n", label, *label ? ", " : "",
+	printf("The last commit of this clone (%s%s%.12s) is mounted, to read "
+	       "and to change, in %s:\n    %s\n", label, *label ? ", " : "",
 	       i->rev, cli_span(i->mount_ns, took), t->mount);
-	printf("Nothing was checked out: each file comes when it is read.\n\n"
+	printf("Nothing was checked out: each file comes when it is read. What "
+	       "you change stays\nthere and does not touch the clone.\n\n"
 	       "The daemon's page and API:\n    http://%s/\n\n"
 	       "Three things to try in another terminal:\n"
-	       "    ls -l %s\n"
-	       "    find %s -type f | wc -l\n",
-	       server_address(s, 0), t->mount, t->mount);
-	if (!access(readme, F_OK))
-		printf("    cat %s\n", readme);
-	else
-		printf("    grep -rIl include %s | head\n", t->mount);
+	       "    find %s -type f | wc -l\n"
+	       "    echo hello >>%s\n"
+	       "    git -C %s status --short\n",
+	       server_address(s, 0), t->mount,
+	       access(readme, F_OK) ? added : readme, t->mount);
 	printf("\nCtrl-C ends it and leaves nothing behind.\n");
 	fflush(stdout);
 }
@@ -137,9 +137,8 @@ static void configure(struct cli *c, const struct trial *t)
 
 static int run_trial(struct cli *c, struct trial *t)
 {
-	struct fs_mount_request r = { .rev = "HEAD", .read_only = true,
-				      .allow_other = 0, .uid = -1,
-				      .gid = -1 };
+	struct fs_mount_request r = { .rev = "HEAD", .allow_other = 0,
+				      .uid = -1, .gid = -1 };
 	cleanup_free char *source = NULL;
 	int e = prepare(t);
 
@@ -152,7 +151,7 @@ static int run_trial(struct cli *c, struct trial *t)
 	source = xasprintf("git+%s", t->clone);
 	r.source = source;
 	r.dir = t->mount;
-	return foreground_run(c, &r, ready, t, true);
+	return foreground_run(c, &r, 1, ready, t, true);
 }
 
 static int try_run(struct cli *c)

@@ -86,10 +86,12 @@ json_t *v1_mount(struct daemon *d, const struct fs_mount_info *i)
 	json_object_set_new(v, "state", v1_text(i->state));
 	json_object_set_new(v, "metadata", v1_text(i->metadata));
 	json_object_set_new(v, "read_only", json_boolean(i->read_only));
-	if (!i->read_only)
+	if (!i->read_only) {
 		json_object_set_new(v, "workspace", v1_text(i->workspace));
-	if (!i->read_only)
+		json_object_set_new(v, "resumed", json_boolean(i->resumed));
+		json_object_set_new(v, "named", json_boolean(i->named));
 		v1_set(v, "changed", i->changed);
+	}
 	v1_set(v, "created_ms", (uint64_t)(i->created_ns / NS_PER_MS));
 	v1_set(v, "mount_us", (uint64_t)(i->mount_ns / 1000));
 	v1_set(v, "requests", i->requests);

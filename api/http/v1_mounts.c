@@ -5,10 +5,11 @@
 #include "api/http/v1.h"
 #include "core/clock.h"
 #include "core/error.h"
-#include "core/hash.h"
 #include "core/registry.h"
 
 #define MOUNT_TIMEOUT_S 120
+#define COUNT_MAX 20000 /* changes, for a remark at unmount */
+#define COUNT_MS 2000
 
 static int get_mounts(struct request *r)
 {
@@ -94,7 +95,9 @@ static int check(const struct asked *a, const json_t *body,
 	if (metadata && !mounts_metadata(metadata, &f->metadata))
 		return fail(-EINVAL, "metadata must be auto, full or "
 			    "ondemand");
-	f->read_only = json_get_bool(body, "read_only", !a->workspace);
+	f->read_only = json_get_bool(body, "read_only",
+				     !a->workspace &&
+					     !mounts_writable(a->source));
 	if (f->read_only && a->workspace)
 		return fail(-EINVAL, "a read-only view has no workspace");
 	if (json_object_get(body, "redirect"))
@@ -108,24 +111,6 @@ static int check(const struct asked *a, const json_t *body,
 	if (json_is_boolean(json_object_get(body, "allow_other")))
 		f->allow_other = json_get_bool(body, "allow_other", false);
 	return 0;
-}
-
-/* A workspace that was given no name is found again by whoever mounts the same
- * source at the same place; without changes nothing is kept of it. */
-static void name_workspace(struct asked *a)
-{
-	const char *base = strrchr(a->dir, '/') + 1;
-	uint64_t h = hash_xxh3(a->dir, strlen(a->dir), 0);
-	size_t n = strspn(base, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs"
-				"tuvwxyz0123456789_-");
-
-	h = hash_xxh3(a->source, strlen(a->source), h);
-	if (a->subdir)
-		h = hash_xxh3(a->subdir, strlen(a->subdir), h);
-	a->workspace = n ? xasprintf("%.*s-%08x", (int)MIN(n, 64u), base,
-				     (uint32_t)h)
-			 : xasprintf("workspace-%08x", (uint32_t)h);
-	a->fs.transient = true;
 }
 
 static int make(struct request *r, struct asked *a, json_t *body)
@@ -146,8 +131,9 @@ static int make(struct request *r, struct asked *a, json_t *body)
 	a->fs.rev = a->rev;
 	a->fs.subdir = a->subdir;
 	a->fs.job = a->job;
-	if (!a->fs.read_only && !a->workspace)
-		name_workspace(a);
+	a->fs.transient = !a->fs.read_only && !a->workspace;
+	if (a->fs.transient)
+		a->workspace = mounts_workspace(a->source, a->dir, a->subdir);
 	a->fs.workspace = a->workspace;
 	e = mounts_add(daemon_mounts(d), &a->fs, &info);
 	if (e)
@@ -187,11 +173,41 @@ static int get_mount(struct request *r)
 	return reply_json(r, 200, v);
 }
 
+static int count_one(void *ctx, const struct fs_change *c UNUSED)
+{
+	++*(int64_t *)ctx;
+	return 0;
+}
+
+/* How many changes there are; -1: too many to count for a remark. */
+static int64_t count_changes(struct daemon *d, const struct fs_mount_info *i)
+{
+	int64_t n = 0;
+
+	if (!i->workspace || i->changed > COUNT_MAX ||
+	    fs_changes(daemon_fs(d), i->id, deadline_in_ms(COUNT_MS),
+		       count_one, &n))
+		return -1;
+	return n;
+}
+
+/* What an unmounted workspace leaves. */
+static void tell_kept(json_t *v, const char *state_dir, int64_t changes)
+{
+	if (!state_dir)
+		return;
+	json_object_set_new(v, "kept", json_boolean(!access(state_dir, F_OK)));
+	if (changes >= 0)
+		v1_set(v, "changes", (uint64_t)changes);
+}
+
 static int delete_mount(struct request *r)
 {
 	struct daemon *d = request_ctx(r);
 	const char *id = request_param(r, "id");
+	cleanup_free char *state_dir = NULL;
 	struct fs_mount_info info;
+	int64_t changes = -1;
 	json_t *v;
 	int e;
 
@@ -199,6 +215,8 @@ static int delete_mount(struct request *r)
 		v = json_pack("{s:n,s:o}", "id", "dir", v1_text(id));
 	} else {
 		v = v1_mount(d, &info);
+		state_dir = info.state_dir ? xstrdup(info.state_dir) : NULL;
+		changes = count_changes(d, &info);
 		fs_mount_info_done(&info);
 	}
 	e = mounts_remove(daemon_mounts(d), id, request_query_bool(r, "lazy"));
@@ -207,6 +225,7 @@ static int delete_mount(struct request *r)
 		return e;
 	}
 	json_object_set_new(v, "state", json_string("unmounted"));
+	tell_kept(v, state_dir, changes);
 	return reply_json(r, 200, v);
 }
 

@@ -185,6 +185,7 @@ const struct scorpio_backend scorpio_git_backend = {
 	.schemes = "git+https git+http git+file git+ssh git+git",
 	.summary = "Git repositories, local or remote",
 	.threads = SCORPIO_THREADS_PARALLEL,
+	.flags = SCORPIO_BACKEND_WORKSPACE,
 	.id_kind = SCORPIO_ID_GIT,
 	.open = git_open,
 	.close = git_close,

@@ -77,6 +77,9 @@ typedef int (*scorpio_change_fn)(void *ctx, const struct scorpio_change *c);
 #define SCORPIO_BACKEND_VERIFIES 2u   /* pours only what it has verified */
 #define SCORPIO_BACKEND_NEEDS_PATH 4u /* refs must carry a path */
 #define SCORPIO_BACKEND_DIRECTORY 8u  /* takes a plain directory as URL */
+/* Holds what people change: a mount of it is a writable workspace, unless a
+ * view is asked for. Others are views, unless a workspace is asked for. */
+#define SCORPIO_BACKEND_WORKSPACE 16u
 
 /* what ids are, so that the host can verify blobs itself */
 #define SCORPIO_ID_OPAQUE 0u

@@ -32,6 +32,12 @@ for signal in INT TERM HUP; do
     assert_eq "$m" "$SCRATCH/repo/build/run/mnt"
     assert_eq "$(cat "$m/README.md")" hello
     curl -fsS -m 5 "$(page_of first)health" >/dev/null
+    # a place to work in, and the clone does not notice
+    echo mine >>"$m/README.md"
+    assert_eq "$(cat "$SCRATCH/repo/README.md")" hello
+    status() { git -C "$m" status --short 2>/dev/null; }
+    changed() { [ "$(status)" = " M README.md" ]; }
+    wait_until 20 changed
     # a second one takes another place and another port
     begin second
     second=$PID

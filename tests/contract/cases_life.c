@@ -25,7 +25,9 @@ static void table_schemes(struct suite *s)
 static void table_values(struct suite *s)
 {
 	uint32_t known = SCORPIO_BACKEND_LAYER | SCORPIO_BACKEND_VERIFIES |
-			 SCORPIO_BACKEND_NEEDS_PATH | SCORPIO_BACKEND_DIRECTORY;
+			 SCORPIO_BACKEND_NEEDS_PATH |
+			 SCORPIO_BACKEND_DIRECTORY |
+			 SCORPIO_BACKEND_WORKSPACE;
 
 	require(s, !(s->ops->flags & ~known), "unknown flags: 0x%x",
 		s->ops->flags & ~known);

@@ -312,12 +312,14 @@ stop_daemon() { # [SIGNAL]
     stop "$DAEMON_PID" "${1:-TERM}" || true
 }
 
-# mount_source SOURCE DIR [ARGS...] - DIR is made; unmounted at the end
+# mount_source SOURCE DIR [ARGS...] - DIR is made; unmounted at the end. A
+# plain view, unless --rw or --workspace is among ARGS.
 mount_source() {
-    local source=$1 dir=$2
+    local source=$1 dir=$2 view=--ro
     shift 2
+    case " $* " in *" --rw "* | *" --workspace"*) view= ;; esac
     mkdir -p "$dir"
-    within 60 scorpio_cli mount "$source" "$dir" "$@" ||
+    within 60 scorpio_cli mount "$source" "$dir" ${view:+"$view"} "$@" ||
         fail "mount $source failed"
     is_mounted "$dir" || fail "$dir is not mounted after scorpio mount"
 }
