@@ -13,6 +13,7 @@
 #include "api/http/routes.h"
 #include "api/notify.h"
 #include "api/plugins.h"
+#include "api/roles/roles.h"
 #include "cache/source.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct gitwork *gitwork;
 	struct router *router;
 	struct server *server;
+	struct roles *roles;
 	int stop_fd, signal_fd;
 	int64_t started_wall, started;
 	bool restored; /* mounts_restore was called */
@@ -318,7 +320,9 @@ static int start_all(struct daemon *d, const struct daemon_options *o,
 
 	if (r)
 		return r;
-	r = daemon_register(d->config);
+	r = roles_provide();
+	if (!r)
+		r = daemon_register(d->config);
 	if (r)
 		return problem(why, r, EXIT_CONFIG, "cannot load a plugin",
 			       "fix or remove its name in plugins.load; scorpio "
@@ -410,6 +414,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 	}
 	mounts_restore(d->mounts, d->config, o->no_restore);
 	__atomic_store_n(&d->restored, true, __ATOMIC_RELEASE);
+	d->roles = roles_start(d->fs, d->config);
 	*ret = d;
 	return 0;
 }
@@ -498,6 +503,8 @@ static void *end(void *arg)
 		log_warn("main", "some HTTP requests do not end");
 		leave_now(d);
 	}
+	roles_stop(d->roles);
+	d->roles = NULL;
 	mounts_free(d->mounts);
 	d->mounts = NULL;
 	gitwork_free(d->gitwork);

@@ -57,3 +57,33 @@ int plugins_load(const struct config *c)
 	}
 	return 0;
 }
+
+static json_t *text(const char *s)
+{
+	return s ? json_bytes(s, strlen(s)) : json_null();
+}
+
+json_t *plugins_json(const struct loader_info *i)
+{
+	json_t *v = json_object(), *backends = json_array();
+	json_t *roles = json_array();
+
+	json_object_set_new(v, "name", text(i->name));
+	json_object_set_new(v, "version", text(i->version));
+	json_object_set_new(v, "summary", text(i->summary));
+	json_object_set_new(v, "path", text(i->path));
+	json_object_set_new(v, "abi", json_sprintf("%u.%u", i->abi >> 16,
+						   i->abi & 0xffffu));
+	json_object_set_new(v, "error", text(i->error));
+	for (size_t n = 0; i->backends && i->backends[n]; n++)
+		json_array_append_new(backends, text(i->backends[n]->name));
+	json_object_set_new(v, "backends", backends);
+	for (size_t n = 0; i->roles && i->roles[n]; n++)
+		json_array_append_new(roles,
+			json_pack("{s:s,s:s}", "name", i->roles[n]->name,
+				  "summary", i->roles[n]->summary
+						     ? i->roles[n]->summary
+						     : ""));
+	json_object_set_new(v, "roles", roles);
+	return v;
+}

@@ -107,6 +107,22 @@ const struct config_key config_keys[] = {
 { "mono.import_dir", NULL, CONFIG_STRING, "third-party",
   .doc = "directory of the monorepo that holds imported repositories" },
 
+/* -- monogate: a role -- */
+{ "monogate.enabled", NULL, CONFIG_BOOL, "false", .flags = CONFIG_UNTRUSTED,
+  .doc = "serve a source over the read API of a Mono server" },
+{ "monogate.source", NULL, CONFIG_STRING, NULL,
+  .doc = "URL or path of what to serve; its ids must be Git object ids" },
+{ "monogate.listen", NULL, CONFIG_STRING, "127.0.0.1:8000",
+  .doc = "address to serve on" },
+{ "monogate.token", NULL, CONFIG_SECRET, NULL,
+  .doc = "bearer token that clients from elsewhere than loopback need" },
+{ "monogate.allow_insecure", NULL, CONFIG_BOOL, "false",
+  .doc = "listen beyond loopback without a token" },
+{ "monogate.cl_prefix", NULL, CONFIG_STRING, NULL,
+  .doc = "put before a change list's link to make a ref, e.g. \"refs/heads/cl/\"" },
+{ "monogate.cl_base", NULL, CONFIG_STRING, "parent",
+  .doc = "a change list is its ref against \"parent\" (first) or \"main\"" },
+
 /* -- plugins -- */
 { "plugins.dir", NULL, CONFIG_PATH, NULL, .flags = CONFIG_UNTRUSTED,
   .doc = "where plugins are; unset: beside the program, then as installed" },

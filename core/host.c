@@ -97,6 +97,11 @@ static int do_fail(const struct scorpio_host *h UNUSED, int code,
 	return code;
 }
 
+static const char *do_error_text(const struct scorpio_host *h UNUSED, int code)
+{
+	return error_text(code);
+}
+
 static int do_cancelled(const struct scorpio_host *h UNUSED)
 {
 	return call_cancelled();
@@ -407,6 +412,7 @@ static const struct scorpio_host functions = {
 	.count = do_count,
 	.service_provide = do_provide,
 	.service_get = do_get,
+	.error_text = do_error_text,
 };
 
 struct scorpio_host *host_new(const struct host_options *o)

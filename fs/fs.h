@@ -103,6 +103,12 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 };
 void fs_mount_info_done(struct fs_mount_info *i);
 
+struct source;
+/* The opened source of a URL, with its configuration; shared with the mounts
+ * of it. Given back with sources_release before fs_free. */
+int sources_take(struct fs *f, const char *url, struct source **ret);
+void sources_release(struct fs *f, struct source *s);
+
 /* Blocking: open the source, resolve the revision, bring the root tree, mount.
  * The kernel has answered when this returns 0. -ENOENT unknown revision or
  * subdir; -ENOTDIR mountpoint is a file; -ENOTEMPTY; -EBUSY already a mount;

@@ -103,11 +103,6 @@ void workers_stop(struct fs *f);
 int workers_add(struct fs *f, struct mount *m);
 void workers_remove(struct fs *f, struct mount *m);
 
-/* sources.c: the source of a URL, counted; opened by its first user, without
- * network traffic. */
-int sources_take(struct fs *f, const char *url, struct source **ret);
-void sources_release(struct fs *f, struct source *s);
-
 /* mount.c: counted access for callers outside FUSE threads. A mount found
  * stays until mount_release. */
 struct mount *mount_acquire(struct fs *f, const char *id_or_dir);

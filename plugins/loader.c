@@ -10,6 +10,7 @@
 
 #define ENTRY        "scorpio_plugin_entry"
 #define BACKENDS_MAX 32
+#define ROLES_MAX    16
 #define NAME_LEN_MAX 32
 
 typedef const struct scorpio_plugin *(*entry_fn)(void);
@@ -20,6 +21,8 @@ struct loaded { /* one file that was tried; kept for ever */
 	struct loader_config config;
 	struct scorpio_host *host;
 	const struct scorpio_backend *backends[BACKENDS_MAX + 1];
+	struct scorpio_role role[ROLES_MAX]; /* our copies */
+	const struct scorpio_role *roles[ROLES_MAX + 1];
 	struct loaded *next;
 };
 
@@ -147,6 +150,44 @@ static int add_backends(struct loaded *l)
 	return r;
 }
 
+static bool role_known(const char *name)
+{
+	for (const struct loaded *l = all; l; l = l->next)
+		for (size_t i = 0; !l->info.error && l->roles[i]; i++)
+			if (!strcmp(l->roles[i]->name, name))
+				return true;
+	return false;
+}
+
+static int add_role(struct loaded *l, size_t n, const struct scorpio_role *r)
+{
+	size_t need = offsetof(struct scorpio_role, stop) + sizeof(r->stop);
+
+	if (n == ROLES_MAX)
+		return fail(-EINVAL, "%s: more than %d roles", l->info.path,
+			    ROLES_MAX);
+	if (r->struct_size < need || !r->name || !name_ok(r->name) ||
+	    !r->start || !r->stop)
+		return fail(-EINVAL, "%s: a role without name, start or stop",
+			    l->info.path);
+	if (role_known(r->name))
+		return fail(-EEXIST, "%s: there is a role \"%s\" already",
+			    l->info.path, r->name);
+	memcpy(&l->role[n], r, MIN(r->struct_size, sizeof(*r)));
+	l->roles[n] = &l->role[n];
+	return 0;
+}
+
+static int add_roles(struct loaded *l)
+{
+	const struct scorpio_role *const *r = l->desc.roles;
+	int e = 0;
+
+	for (size_t n = 0; r && r[n] && !e; n++)
+		e = add_role(l, n, r[n]);
+	return e;
+}
+
 int loader_load(const char *path, const struct loader_config *config)
 {
 	struct loaded *l = xcalloc(1, sizeof(*l));
@@ -158,11 +199,14 @@ int loader_load(const char *path, const struct loader_config *config)
 		strchr(path, '/') ? xstrdup(path) : xasprintf("./%s", path);
 	l->info.name = l->info.version = l->info.summary = "";
 	l->info.backends = l->backends;
+	l->info.roles = l->roles;
 	if (config)
 		l->config = *config;
 	r = open_file(l, &entry);
 	if (!r)
 		r = read_desc(l, entry());
+	if (!r)
+		r = add_roles(l);
 	if (!r)
 		r = init(l);
 	if (!r)
@@ -227,6 +271,24 @@ void loader_each(void (*fn)(void *ctx, const struct loader_info *info),
 		 void *ctx)
 {
 	each(all, fn, ctx);
+}
+
+/* In the order in which they were loaded. */
+static void each_role(const struct loaded *l,
+		      void (*fn)(void *ctx, const struct scorpio_role *role),
+		      void *ctx)
+{
+	if (!l)
+		return;
+	each_role(l->next, fn, ctx);
+	for (size_t i = 0; !l->info.error && l->roles[i]; i++)
+		fn(ctx, l->roles[i]);
+}
+
+void loader_each_role(void (*fn)(void *ctx, const struct scorpio_role *role),
+		      void *ctx)
+{
+	each_role(all, fn, ctx);
 }
 
 const struct loader_info *loader_find(const char *name)

@@ -20,6 +20,7 @@ struct loader_info { /* one file that was tried */
 	const char *error; /* why it was refused, or NULL: loaded */
 	/* NULL-ended; the backends it registered */
 	const struct scorpio_backend *const *backends;
+	const struct scorpio_role *const *roles; /* NULL-ended */
 };
 
 /* How a plugin's own configuration answers during init. */
@@ -39,6 +40,9 @@ int loader_load(const char *path, const struct loader_config *config);
 int loader_load_dir(const char *dir, const struct loader_config *config);
 void loader_each(void (*fn)(void *ctx, const struct loader_info *info),
 		 void *ctx);
+/* Every role of every loaded plugin. */
+void loader_each_role(void (*fn)(void *ctx, const struct scorpio_role *role),
+		      void *ctx);
 /* NULL if no loaded plugin has the name. */
 const struct loader_info *loader_find(const char *name);
 /* Call every fini(), last loaded first, after every instance was closed. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin.c - which backends and plugins there are, and whether a file is one. */
 #include "api/cli/commands.h"
+#include "api/plugins.h"
 #include "core/error.h"
 #include "core/registry.h"
-#include "plugins/loader.h"
 
 static void add_backend(void *ctx, const struct scorpio_backend *b,
 			const char *origin)
@@ -17,20 +17,7 @@ static void add_backend(void *ctx, const struct scorpio_backend *b,
 
 static void add_plugin(void *ctx, const struct loader_info *i)
 {
-	json_t *backends = json_array();
-
-	for (size_t n = 0; i->backends && i->backends[n]; n++)
-		json_array_append_new(backends,
-				      json_string(i->backends[n]->name));
-	json_array_append_new(
-		ctx,
-		json_pack("{s:s,s:s,s:s,s:o,s:o,s:s?,s:o}", "name", i->name,
-			  "version", i->version, "summary",
-			  i->summary ? i->summary : "", "path",
-			  json_bytes(i->path, strlen(i->path)), "abi",
-			  json_sprintf("%u.%u", i->abi >> 16,
-				       i->abi & 0xffffu),
-			  "error", i->error, "backends", backends));
+	json_array_append_new(ctx, plugins_json(i));
 }
 
 /* The daemon's view, or this process's own if none runs. */
@@ -78,11 +65,18 @@ static void print_backends(const json_t *list, const char *only)
 
 static void print_plugin(const json_t *p)
 {
+	json_t *role;
+	size_t i;
+
 	printf("%s %s (ABI %s): %s\n  %s\n", cli_text(p, "name"),
 	       cli_text(p, "version"), cli_text(p, "abi"),
 	       cli_text(p, "summary"), cli_text(p, "path"));
 	if (*cli_text(p, "error"))
 		printf("  not loaded: %s\n", cli_text(p, "error"));
+	json_array_foreach(json_object_get(p, "roles"), i, role)
+		printf("  role %s: %s; runs with [%s] enabled = true\n",
+		       cli_text(role, "name"), cli_text(role, "summary"),
+		       cli_text(role, "name"));
 }
 
 static int list(struct cli *c)

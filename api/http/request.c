@@ -2,7 +2,10 @@
 #include "api/http/request.h"
 
 #include "api/http/server_private.h"
+#include "core/call.h"
+#include "core/clock.h"
 #include "core/error.h"
+#include "core/log.h"
 
 void *request_ctx(const struct request *r)
 {
@@ -60,6 +63,12 @@ bool request_query_bool(const struct request *r, const char *name)
 const char *request_header(const struct request *r, const char *name)
 {
 	return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+const void *request_body(const struct request *r, size_t *ret_n)
+{
+	*ret_n = r->body.len;
+	return r->body.len ? r->body.data : NULL;
 }
 
 int request_json(struct request *r, bool optional, json_t **ret)
@@ -168,15 +177,9 @@ int reply_json(struct request *r, int status, json_t *v)
 	return reply_text(r, status, "application/json", &text);
 }
 
-int reply_static(struct request *r, const char *type, const void *p, size_t n,
-		 const char *const headers[])
+static void add_headers(struct MHD_Response *resp,
+			const char *const headers[])
 {
-	struct MHD_Response *resp = MHD_create_response_from_buffer(
-		n, (void *)(uintptr_t)p, MHD_RESPMEM_PERSISTENT);
-
-	if (!resp)
-		return fail(-ENOMEM, "out of memory");
-	MHD_add_response_header(resp, "Content-Type", type);
 	for (; headers && *headers; headers++) {
 		const char *colon = strchr(*headers, ':');
 		cleanup_free char *name = NULL;
@@ -186,7 +189,84 @@ int reply_static(struct request *r, const char *type, const void *p, size_t n,
 		MHD_add_response_header(resp, name,
 					colon + 1 + strspn(colon + 1, " "));
 	}
+}
+
+int reply_static(struct request *r, const char *type, const void *p, size_t n,
+		 const char *const headers[])
+{
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+		n, (void *)(uintptr_t)p, MHD_RESPMEM_PERSISTENT);
+
+	if (!resp)
+		return fail(-ENOMEM, "out of memory");
+	MHD_add_response_header(resp, "Content-Type", type);
+	add_headers(resp, headers);
 	return request_queue(r, 200, resp);
+}
+
+int reply_raw(struct request *r, int status, const char *const headers[],
+	      const void *p, size_t n)
+{
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+		n, (void *)(uintptr_t)p, MHD_RESPMEM_MUST_COPY);
+
+	if (!resp)
+		return fail(-ENOMEM, "out of memory");
+	add_headers(resp, headers);
+	return request_queue(r, status, resp);
+}
+
+struct content {
+	int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n);
+	void (*done)(void *ctx);
+	void *ctx;
+	const bool *stopping;
+};
+
+static ssize_t read_content(void *arg, uint64_t pos, char *p, size_t max)
+{
+	struct content *c = arg;
+	struct call call;
+	int64_t n;
+
+	call_enter(&call, DEADLINE_NONE, c->stopping);
+	n = c->read(c->ctx, pos, p, max);
+	call_leave(&call);
+	if (n < 0)
+		log_warn("http", "an answer is cut: %s", error_text((int)n));
+	return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR :
+	       n     ? (ssize_t)n :
+		       MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void free_content(void *arg)
+{
+	struct content *c = arg;
+
+	if (c->done)
+		c->done(c->ctx);
+	free(c);
+}
+
+int reply_content(struct request *r, int status, const char *const headers[],
+		  uint64_t size,
+		  int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n),
+		  void (*done)(void *ctx), void *ctx)
+{
+	struct content *c = xmalloc(sizeof(*c));
+	struct MHD_Response *resp;
+
+	*c = (struct content){ .read = read, .done = done, .ctx = ctx,
+			       .stopping = &r->server->stopping };
+	resp = MHD_create_response_from_callback(
+		size == UINT64_MAX ? MHD_SIZE_UNKNOWN : size, 256 * KiB,
+		read_content, c, free_content);
+	if (!resp) {
+		free_content(c);
+		return fail(-ENOMEM, "out of memory");
+	}
+	add_headers(resp, headers);
+	return request_queue(r, status, resp);
 }
 
 int reply_error(struct request *r, int status, const char *code,

@@ -33,6 +33,8 @@ int request_query_int(const struct request *r, const char *name, int64_t dflt,
 bool request_query_bool(const struct request *r, const char *name);
 const char *request_header(const struct request *r, const char *name);
 
+/* The body as it came, borrowed; NULL and 0 if there is none. */
+const void *request_body(const struct request *r, size_t *ret_n);
 /* The body as a JSON object, borrowed until the request ends. 0, or the status
  * of an answer that was already given (415, 400, 422): then return 0. No body
  * at all is an empty object if `optional`. */
@@ -48,6 +50,16 @@ int reply_text(struct request *r, int status, const char *type,
 /* Memory that stays for ever. headers: "Name: value", NULL-ended, or NULL. */
 int reply_static(struct request *r, const char *type, const void *p, size_t n,
 		 const char *const headers[]);
+/* Anything, copied; headers as above, and nothing is added to them. */
+int reply_raw(struct request *r, int status, const char *const headers[],
+	      const void *p, size_t n);
+/* A body that is made while it is sent: read() fills up to n bytes from pos,
+ * returns the count, 0 at the end, or a negative errno, which breaks the
+ * connection. done() runs in any case, once. size UINT64_MAX: not known. */
+int reply_content(struct request *r, int status, const char *const headers[],
+		  uint64_t size,
+		  int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n),
+		  void (*done)(void *ctx), void *ctx);
 int reply_error(struct request *r, int status, const char *code,
 		const char *fmt, ...) PRINTF(4, 5);
 /* From a negative errno and error_text(). */

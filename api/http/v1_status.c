@@ -7,11 +7,11 @@
 #include "api/http/routes.h"
 #include "api/http/v1.h"
 #include "api/process.h"
+#include "api/plugins.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/registry.h"
-#include "plugins/loader.h"
 
 /* -- status ----------------------------------------------------------------------- */
 
@@ -139,19 +139,7 @@ static int get_stats(struct request *r)
 
 static void add_plugin(void *ctx, const struct loader_info *i)
 {
-	json_t *v = json_object(), *backends = json_array();
-
-	json_object_set_new(v, "name", v1_text(i->name));
-	json_object_set_new(v, "version", v1_text(i->version));
-	json_object_set_new(v, "summary", v1_text(i->summary));
-	json_object_set_new(v, "path", v1_text(i->path));
-	json_object_set_new(v, "abi", json_sprintf("%u.%u", i->abi >> 16,
-						   i->abi & 0xffffu));
-	json_object_set_new(v, "error", v1_text(i->error));
-	for (size_t n = 0; i->backends && i->backends[n]; n++)
-		json_array_append_new(backends, v1_text(i->backends[n]->name));
-	json_object_set_new(v, "backends", backends);
-	json_array_append_new(ctx, v);
+	json_array_append_new(ctx, plugins_json(i));
 }
 
 static int get_plugins(struct request *r)

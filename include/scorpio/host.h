@@ -129,6 +129,12 @@ struct scorpio_host {
 			       const void *table, size_t size);
 	const void *(*service_get)(const struct scorpio_host *h,
 				   const char *name, size_t size);
+
+	/* -- since ABI 1.1 -- */
+
+	/* What the call that returned `code` said about it; without that, what
+	 * the errno means. Of this thread, until its next failing call. */
+	const char *(*error_text)(const struct scorpio_host *h, int code);
 };
 
 #define SCORPIO_HAS(table, member)                                             \

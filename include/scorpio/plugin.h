@@ -13,6 +13,7 @@
 #define SCORPIO_PLUGIN_H
 
 #include <scorpio/backend.h>
+#include <scorpio/role.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +31,8 @@ struct scorpio_plugin {
 	/* Called once at the end, after every instance was closed. */
 	void (*fini)(void);
 	const struct scorpio_backend *const *backends; /* NULL-ended, or NULL */
+	/* since ABI 1.1 */
+	const struct scorpio_role *const *roles; /* NULL-ended, or NULL */
 };
 
 #define SCORPIO_PLUGIN_HEAD                                                    \

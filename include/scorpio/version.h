@@ -4,6 +4,7 @@
  *
  * ABI revisions (the major changes only when an old plugin could misbehave):
  *   1.0  first release
+ *   1.1  roles (role.h), scorpio_plugin.roles, scorpio_host.error_text
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H
@@ -11,7 +12,7 @@
 #define SCORPIO_VERSION "0.1.0"
 
 #define SCORPIO_ABI_MAJOR 1u
-#define SCORPIO_ABI_MINOR 0u
+#define SCORPIO_ABI_MINOR 1u
 #define SCORPIO_ABI ((SCORPIO_ABI_MAJOR << 16) | SCORPIO_ABI_MINOR)
 
 #endif

@@ -26,15 +26,20 @@ static void teardown(void)
 	rmdir(dir);
 }
 
-/* The example plugin of this build. Caller frees. */
-static char *hello(void)
+/* A plugin of this build. Caller frees. */
+static char *built(const char *name)
 {
 	char exe[4096];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
 	ck_assert_int_gt(n, 0);
 	exe[n] = '\0';
-	return xasprintf("%s/../plugins/hello.so", dirname(exe));
+	return xasprintf("%s/../plugins/%s.so", dirname(exe), name);
+}
+
+static char *hello(void)
+{
+	return built("hello");
 }
 
 static void put_file(const char *name, const char *text)
@@ -67,6 +72,35 @@ START_TEST(loads_a_plugin)
 	ck_assert_str_eq(info->backends[0]->name, "hello");
 	ck_assert_ptr_null(info->backends[1]);
 	ck_assert_ptr_eq(registry_by_url("hello+you"), info->backends[0]);
+}
+END_TEST
+
+static void take_role(void *ctx, const struct scorpio_role *role)
+{
+	const struct scorpio_role **ret = ctx;
+
+	*ret = role;
+}
+
+START_TEST(roles)
+{
+	cleanup_free char *path = built("monogate"), *other = hello();
+	const struct scorpio_role *role = NULL;
+
+	ck_assert_int_eq(loader_load(other, NULL), 0);
+	loader_each_role(take_role, &role);
+	ck_assert_ptr_null(role);
+	ck_assert_int_eq(loader_load(path, NULL), 0);
+	loader_each_role(take_role, &role);
+	ck_assert_ptr_nonnull(role);
+	ck_assert_str_eq(role->name, "monogate");
+	ck_assert_ptr_eq(loader_find("monogate")->roles[0], role);
+	ck_assert_ptr_null(loader_find("monogate")->roles[1]);
+	/* a refused file's roles are not there a second time */
+	role = NULL;
+	ck_assert_int_eq(loader_load(path, NULL), -EEXIST);
+	loader_each_role(take_role, &role);
+	ck_assert_str_eq(role->name, "monogate");
 }
 END_TEST
 
@@ -145,6 +179,7 @@ int main(void)
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, loads_a_plugin);
+	tcase_add_test(t, roles);
 	tcase_add_test(t, twice_is_refused);
 	tcase_add_test(t, name_of_a_backend_is_taken);
 	tcase_add_test(t, not_a_plugin);

@@ -28,7 +28,7 @@
 #	define SIZE sizeof(struct scorpio_backend)
 #endif
 
-#define ABI_MINOR_UP (SCORPIO_ABI + (SHAPE == 2))
+#define ABI_MINOR_UP (SCORPIO_ABI + 9 * (SHAPE == 2))
 #define ABI          (SHAPE == 3 ? 2u << 16 : ABI_MINOR_UP)
 
 static struct scorpio_id make_id(char what)
@@ -177,6 +177,7 @@ static const struct scorpio_backend *const backends[] = { &frozen.b, NULL };
 
 static const struct {
 	struct scorpio_plugin p;
+	const void *roles; /* came with 1.1: it has none */
 	void (*later[4])(void);
 } plugin = {
 	.p = {

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate.h"
+
+#include <errno.h>
+#include <scorpio/plugin.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct scorpio_route routes[] = {
+	{ "GET", "/api/v1/status", gate_status, 0, 0 },
+	{ "GET", "/api/v1/latest-commit", gate_latest_commit, 0, 0 },
+	{ "GET", "/api/v1/tree", gate_tree, 0, 0 },
+	{ "GET", "/api/v1/tree/content-hash", gate_content_hash, 0, 0 },
+	{ "GET", "/api/v1/tree/dir-hash", gate_dir_hash, 0, 0 },
+	{ "GET", "/api/v1/tree/path-can-clone", gate_path_can_clone, 0, 0 },
+	{ "GET", "/api/v1/blob", gate_blob, 0, 0 },
+	{ "GET", "/api/v1/file/blob/{oid}", gate_file_blob, 0, 0 },
+	{ "GET", "/api/v1/file/tree", gate_file_tree, 0, 0 },
+	{ "GET", "/api/v1/cl/{link}/files-list", gate_cl_files, 0, 0 },
+	{ "GET", "/api/v1/cl/{link}/detail", gate_cl_detail, 0, 0 },
+	{ NULL, NULL, NULL, 0, 0 },
+};
+
+static void gate_stop(void *self)
+{
+	struct gate *g = self;
+
+	if (!g)
+		return;
+	if (g->server)
+		g->http->close(g->server);
+	if (g->source)
+		g->sources->close(g->source);
+	free(g);
+}
+
+static int find_services(struct gate *g)
+{
+	const struct scorpio_host *h = g->host;
+
+	g->http = h->service_get(h, SCORPIO_HTTP_SERVICE, sizeof(*g->http));
+	g->sources = h->service_get(h, SCORPIO_SOURCES_SERVICE,
+				    sizeof(*g->sources));
+	return g->http && g->sources ?
+		       0 :
+		       h->fail(h, -ENOTSUP, "this daemon does not offer what "
+			       "the gateway needs");
+}
+
+static int open_source(struct gate *g, const char *url)
+{
+	const struct scorpio_host *h = g->host;
+	int rc;
+
+	if (!url || !*url)
+		return h->fail(h, -EINVAL, "monogate.source is not set: the "
+			       "URL or path of what to serve");
+	rc = g->sources->open(h, url, &g->source);
+	if (rc < 0)
+		return rc;
+	if (g->sources->id_kind(g->source) != SCORPIO_ID_GIT)
+		return h->fail(h, -ENOTSUP, "monogate: %s has no Git object "
+			       "ids, which the clients of a Mono server check",
+			       g->sources->shown(g->source));
+	return 0;
+}
+
+static int set_cls(struct gate *g, const struct scorpio_config *c)
+{
+	const struct scorpio_host *h = g->host;
+	const char *base = h->config_string(c, "cl_base", "parent");
+
+	g->cl_prefix = h->config_string(c, "cl_prefix", "");
+	g->cl_from_parent = strcmp(base, "parent") == 0;
+	if (!g->cl_from_parent && strcmp(base, "main") != 0)
+		return h->fail(h, -EINVAL, "monogate.cl_base is \"%s\"; it is "
+			       "\"parent\" or \"main\"", base);
+	return 0;
+}
+
+static int serve(struct gate *g, const struct scorpio_config *c)
+{
+	const struct scorpio_host *h = g->host;
+	struct scorpio_serve x = {
+		.struct_size = sizeof(x),
+		.address = h->config_string(c, "listen", "127.0.0.1:8000"),
+		.token = h->config_string(c, "token", NULL),
+		.routes = routes,
+		.ctx = g,
+	};
+	int rc;
+
+	if (h->config_bool(c, "allow_insecure", 0))
+		x.flags |= SCORPIO_SERVE_INSECURE;
+	rc = g->http->open(h, &x, &g->server);
+	if (rc == 0)
+		h->log(h, SCORPIO_LOG_INFO, "%s is served as a Mono server on "
+		       "http://%s", g->sources->shown(g->source),
+		       g->http->address(g->server));
+	return rc;
+}
+
+static int gate_start(const struct scorpio_host *h,
+		      const struct scorpio_config *c, void **ret)
+{
+	struct gate *g = calloc(1, sizeof(*g));
+	int rc;
+
+	if (!g)
+		return -ENOMEM;
+	g->host = h;
+	rc = find_services(g);
+	if (rc == 0)
+		rc = open_source(g, h->config_string(c, "source", NULL));
+	if (rc == 0)
+		rc = set_cls(g, c);
+	if (rc == 0)
+		rc = serve(g, c);
+	if (rc < 0)
+		gate_stop(g);
+	else
+		*ret = g;
+	return rc;
+}
+
+static const struct scorpio_role role = {
+	SCORPIO_ROLE_HEAD,
+	.name = "monogate",
+	.summary = "serves a source over the API of a Mono server",
+	.start = gate_start,
+	.stop = gate_stop,
+};
+
+static const struct scorpio_role *const roles[] = { &role, NULL };
+
+static const struct scorpio_plugin plugin = {
+	SCORPIO_PLUGIN_HEAD,
+	.name = "monogate",
+	.version = SCORPIO_VERSION,
+	.summary = "a Mono-compatible gateway to any Git source",
+	.roles = roles,
+};
+SCORPIO_PLUGIN(plugin)
