@@ -15,7 +15,19 @@ struct landing {
 	struct source *source;
 	enum want_kind kind;
 	struct scorpio_id id;
+	uint64_t told; /* not the size it has; or unknown */
 };
+
+/* Readers have been shown a file of the wrong length, which the kernel would
+ * still apply: they get an error, and the next one the truth. */
+static int resized(struct landing *l)
+{
+	struct source *s = l->source;
+
+	source_resized(s, &l->id);
+	return fail(-EIO, "%s: the size told before, %llu bytes, was wrong: "
+		    "read again", s->name, (unsigned long long)l->told);
+}
 
 /* on the store's writer thread */
 static void landed(void *ctx, int result)
@@ -23,6 +35,8 @@ static void landed(void *ctx, int result)
 	struct landing *l = ctx;
 	struct source *s = l->source;
 
+	if (!result && l->told != SCORPIO_SIZE_UNKNOWN)
+		result = resized(l);
 	flight_landed(s->flights, l->kind, &l->id, result);
 	free(l);
 	source_hold(s, &s->landings, -1);
@@ -39,6 +53,7 @@ static struct landing *landing_new(struct pour *p, enum want_kind kind,
 	l->source = s;
 	l->kind = kind;
 	l->id = p->id;
+	l->told = SCORPIO_SIZE_UNKNOWN;
 	source_hold(s, &s->landings, 1);
 	if (flight_poured(s->flights, kind, &p->id, &pid))
 		account_add(s->accounts, pid, 1, bytes);
@@ -49,8 +64,8 @@ static struct landing *landing_new(struct pour *p, enum want_kind kind,
 	return l;
 }
 
-bool pour_present(struct source *s, enum want_kind kind,
-		  const struct scorpio_id *id)
+static bool present(struct source *s, enum want_kind kind,
+		    const struct scorpio_id *id, uint64_t *ret_told)
 {
 	struct store_key k = store_key(s->space, id);
 	struct store_reader r;
@@ -58,12 +73,15 @@ bool pour_present(struct source *s, enum want_kind kind,
 	struct blob_info blob;
 	bool there;
 
+	*ret_told = SCORPIO_SIZE_UNKNOWN;
 	if (store_read_begin(s->store, &r) < 0)
 		return false;
 	if (kind == WANT_TREE) {
 		there = store_tree(&r, &k, &tree) == 0;
 	} else {
 		there = store_blob(&r, &k, &blob) == 0;
+		if (there)
+			*ret_told = blob.size;
 		if (there && kind == WANT_BLOB)
 			there = blob.has_content &&
 				(!blob.size ||
@@ -71,6 +89,14 @@ bool pour_present(struct source *s, enum want_kind kind,
 	}
 	store_read_end(&r);
 	return there;
+}
+
+bool pour_present(struct source *s, enum want_kind kind,
+		  const struct scorpio_id *id)
+{
+	uint64_t told;
+
+	return present(s, kind, id, &told);
 }
 
 /* -- troubles -------------------------------------------------------------- */
@@ -141,8 +167,9 @@ static int begin(struct pour *p, const struct scorpio_id *id, int what)
 	p->id = *id;
 	p->open = what;
 	p->dropped = false;
-	p->present = pour_present(
-		p->source, what == POUR_TREE ? WANT_TREE : WANT_BLOB, id);
+	p->present = present(p->source,
+			     what == POUR_TREE ? WANT_TREE : WANT_BLOB, id,
+			     &p->told);
 	return 0;
 }
 
@@ -280,6 +307,8 @@ static void store_blob_now(struct pour *p)
 		return;
 	}
 	l = landing_new(p, WANT_BLOB, p->got);
+	if (p->told != p->got)
+		l->told = p->told;
 	r = blob_writer_end(steal(&p->blob), landed, l);
 	if (!r)
 		return;

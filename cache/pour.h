@@ -25,6 +25,7 @@ struct pour {
 	struct tree_builder *tree;
 	struct blob_writer *blob;
 	uint64_t size, got; /* of the open blob */
+	uint64_t told;      /* its size as told before, or unknown */
 	int broken;         /* the backend broke the protocol */
 	char *why;
 	bool alien;       /* atomic: another thread called the sink */

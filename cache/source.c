@@ -344,6 +344,23 @@ int source_open(const struct source_options *o, struct source **ret)
 	return 0;
 }
 
+void source_on_resized(struct source *s,
+		       void (*fn)(void *ctx, uint16_t space,
+				  const struct scorpio_id *id),
+		       void *ctx)
+{
+	ranked_scope(&s->lock);
+	s->resized = fn;
+	s->resized_ctx = ctx;
+}
+
+void source_resized(struct source *s, const struct scorpio_id *id)
+{
+	ranked_scope(&s->lock);
+	if (s->resized)
+		s->resized(s->resized_ctx, s->space, id);
+}
+
 struct source *source_get(struct source *s)
 {
 	__atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);

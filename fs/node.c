@@ -117,6 +117,27 @@ struct node *node_find(struct node_table *t, uint64_t ino)
 	return n;
 }
 
+#define EACH_SLICE 4096 /* buckets looked at without letting others in */
+
+/* Buckets only ever move up when the table grows: none is missed. */
+void node_each(struct node_table *t,
+	       void (*fn)(void *ctx, const struct node *n), void *ctx)
+{
+	size_t i = 0, end;
+	bool more = true;
+
+	while (more) {
+		pthread_mutex_lock(&t->lock);
+		end = MIN(i + EACH_SLICE, t->mask + 1);
+		for (; i < end; i++)
+			for (struct node *n = t->buckets[i]; n; n = n->next)
+				if (n != &t->root)
+					fn(ctx, n);
+		more = i <= t->mask;
+		pthread_mutex_unlock(&t->lock);
+	}
+}
+
 static void grow(struct node_table *t)
 {
 	size_t mask = t->mask * 2 + 1;

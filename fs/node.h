@@ -92,6 +92,10 @@ uint64_t node_ino(uint64_t parent, const char *name, size_t len);
 /* A path as a number: node_ino of each name in turn, from NODE_ROOT. */
 uint64_t node_key(const char *path);
 
+/* Call fn for every node, with the table's lock held. */
+void node_each(struct node_table *t,
+	       void (*fn)(void *ctx, const struct node *n), void *ctx);
+
 void node_lock(struct node_table *t);
 void node_unlock(struct node_table *t);
 /* Find or make the child and count one lookup. tree is NULL for files. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sources.c - one open source for all mounts of a URL. */
 #include "fs/mount.h"
+#include "fs/resized.h"
 
 int sources_take(struct fs *f, const char *url, struct source **ret)
 {
@@ -32,6 +33,7 @@ int sources_take(struct fs *f, const char *url, struct source **ret)
 		free(slot);
 		return rc;
 	}
+	source_on_resized(slot->source, resized_note, f);
 	slot->url = xstrdup(url);
 	slot->users = 1;
 	slot->next = f->sources;
@@ -52,6 +54,8 @@ void sources_release(struct fs *f, struct source *s)
 		*p = slot->next;
 	}
 	pthread_mutex_unlock(&f->lock);
+	if (slot)
+		source_on_resized(s, NULL, NULL);
 	source_put(s);
 	if (slot) {
 		source_put(slot->source);
