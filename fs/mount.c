@@ -80,6 +80,7 @@ static void mount_free(struct mount *m)
 	times_free(m->times);
 	pthread_rwlock_destroy(&m->own_view);
 	pthread_mutex_destroy(&m->switching);
+	alarm_remove(&m->signals);
 	pthread_mutex_destroy(&m->parked_lock);
 	free(m->rev_spec);
 	free(m->subdir);
@@ -126,6 +127,7 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	pthread_rwlock_init(&m->own_view, NULL);
 	m->view = &m->own_view;
 	m->times = times_new();
+	alarm_add(&m->signals, request_signals);
 	m->store = f->options.store;
 	m->rev_spec = xstrdup(r->rev ? r->rev : "");
 	m->dir = xstrdup(r->dir);

@@ -7,6 +7,7 @@
 
 #define FUSE_USE_VERSION 312
 
+#include "cache/alarm.h"
 #include "fs/fs.h"
 #include "fs/node.h"
 #include "fs/watch.h"
@@ -67,6 +68,7 @@ struct mount {
 
 	pthread_mutex_t parked_lock;
 	struct request *parked; /* lock: parked_lock */
+	struct alarm signals;   /* request_signals */
 	struct recording *recording; /* atomic pointer; see watch.h */
 };
 

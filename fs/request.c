@@ -6,10 +6,13 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "fs/ahead.h"
+#include "fs/interrupt.h"
 #include "fs/view.h"
 
 #define MAX_TRIES 64      /* objects one request may wait for */
 #define MAX_PARKED 100000 /* of one mount */
+#define SIGNALS_NS (200 * NS_PER_MS) /* how often those who wait are looked at */
+#define SIGNALS_MAX 500 /* of them */
 
 static const struct {
 	const char *name;
@@ -230,6 +233,8 @@ static void list_add(struct request *r)
 	r->prev = &m->parked;
 	if (r->next)
 		r->next->prev = &r->next;
+	else
+		alarm_set(&m->signals, now_ns() + SIGNALS_NS);
 	m->parked = r;
 	__atomic_fetch_add(&m->waiting, 1, __ATOMIC_RELAXED);
 }
@@ -264,6 +269,16 @@ static void finished(struct request *r)
 	__atomic_fetch_sub(&m->waiting, 1, __ATOMIC_RELEASE);
 }
 
+/* Its program may have had a signal: end it if that was meant. parked_lock
+ * held. */
+static void heed_signal(struct request *r, bool told)
+{
+	if (!interrupt_meant(r->pid, told))
+		return;
+	r->interrupted = true;
+	source_cancel(r->mount->source, &r->want);
+}
+
 /* Called by libfuse with the request's lock held. Lock order: libfuse's
  * request lock, then parked_lock, then the source's. */
 static void on_interrupt(fuse_req_t req, void *data)
@@ -272,8 +287,25 @@ static void on_interrupt(fuse_req_t req, void *data)
 
 	(void)req;
 	lock_scope(&r->mount->parked_lock);
-	r->interrupted = true;
-	source_cancel(r->mount->source, &r->want);
+	heed_signal(r, true);
+}
+
+void request_signals(struct alarm *a)
+{
+	struct mount *m = container_of(a, struct mount, signals);
+	int64_t long_ago = now_ns() - SIGNALS_NS;
+	unsigned looked = 0;
+	struct request *r;
+
+	lock_scope(&m->parked_lock);
+	for (r = m->parked; r && looked < SIGNALS_MAX; r = r->next) {
+		if (r->interrupted || r->started > long_ago)
+			continue;
+		heed_signal(r, false);
+		looked++;
+	}
+	if (m->parked)
+		alarm_set(a, now_ns() + SIGNALS_NS);
 }
 
 static void on_object(struct want *w, int result);

@@ -90,6 +90,8 @@ int request_need(struct request *r, enum want_kind kind,
 void request_run(struct request *r);
 /* Reply with data and account for it; returns 0. */
 int request_reply_buf(struct request *r, const void *p, size_t n);
+/* Look whether the programs that wait had a signal. */
+void request_signals(struct alarm *a);
 /* Everything parked ends with -EINTR; waits until it did. */
 void request_cancel_all(struct mount *m);
 const char *request_op_name(enum op op);

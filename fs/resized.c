@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/resized.h"
 
-#include "core/buf.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/pool.h"
+#include "fs/notify.h"
 #include "fs/view.h"
 
 struct resized {
@@ -19,7 +19,7 @@ struct search {
 	struct mount *mount;
 	struct store_reader *reader;
 	const struct scorpio_id *id;
-	struct buf inos; /* uint64_t[] */
+	struct notices notices;
 };
 
 static METRIC(corrected, "scorpio_fs_sizes_corrected_total", METRIC_COUNTER,
@@ -36,14 +36,13 @@ static void look_at(void *ctx, const struct node *n)
 		return;
 	id = view_id(&e);
 	if (id_equal(&id, s->id))
-		buf_put(&s->inos, &n->ino, sizeof(n->ino));
+		notices_inode(&s->notices, n->ino);
 }
 
 static void correct(struct mount *m, const struct scorpio_id *id)
 {
-	struct search s = { .mount = m, .id = id, .inos = BUF_INIT };
+	struct search s = { .mount = m, .id = id };
 	struct store_reader r;
-	uint64_t ino;
 
 	if (store_read_begin(m->store, &r) < 0)
 		return;
@@ -52,12 +51,9 @@ static void correct(struct mount *m, const struct scorpio_id *id)
 	node_each(m->nodes, look_at, &s);
 	view_unlock(m);
 	store_read_end(&r);
-	for (size_t i = 0; i + sizeof(ino) <= s.inos.len; i += sizeof(ino)) {
-		memcpy(&ino, s.inos.data + i, sizeof(ino));
-		fuse_lowlevel_notify_inval_inode(m->session, ino, 0, 0);
-		metric_add(&corrected, 1);
-	}
-	buf_done(&s.inos);
+	metric_add(&corrected, (int64_t)s.notices.n);
+	notify_send(m, &s.notices, 0); /* without waiting for the kernel */
+	notices_done(&s.notices);
 }
 
 static struct mount *next_mount(struct fs *f, struct mount *after)

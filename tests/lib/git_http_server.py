@@ -30,6 +30,7 @@ Kinds of faults (times -1 = for ever):
   status    "code": 401, 403, 404, 429, 500...; "retry_after", "body"
   redirect  "to": "http://host:port" (the path stays) or a whole URL; "code"
   stall     send "after" bytes of the body, then nothing for "seconds"
+  slow      send "piece" bytes of the body, pause for "seconds", and so on
   truncate  send "after" bytes of the body, then close the connection
   cut       send "after" bytes of the body and end it properly
   swap      ask git for object "to" where the client wants "from"
@@ -317,6 +318,10 @@ class Handler(BaseHTTPRequestHandler):
             self.chunk(bytes(data))
         elif kind == "cut":
             self.chunk(stream.read()[:fault["after"]])
+        elif kind == "slow":
+            for data in iter(lambda: stream.read(fault["piece"]), b""):
+                self.chunk(data)
+                time.sleep(fault["seconds"])
         elif kind in ("stall", "truncate"):
             if not self.part(stream, fault):
                 return
