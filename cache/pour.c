@@ -18,28 +18,36 @@ struct landing {
 	uint64_t told; /* not the size it has; or unknown */
 };
 
-/* Readers have been shown a file of the wrong length, which the kernel would
- * still apply: they get an error, and the next one the truth. */
-static int resized(struct landing *l)
+static void finish(struct landing *l, int result)
 {
 	struct source *s = l->source;
 
-	source_resized(s, &l->id);
-	return fail(-EIO, "%s: the size told before, %llu bytes, was wrong: "
-		    "read again", s->name, (unsigned long long)l->told);
+	flight_landed(s->flights, l->kind, &l->id, result);
+	free(l);
+	source_hold(s, &s->landings, -1);
+}
+
+/* Readers have been shown a file of the wrong length, which the kernel would
+ * have applied to what they read: they get an error, and the next one, since
+ * the kernel forgot it by now, the truth. */
+static void corrected(void *ctx)
+{
+	struct landing *l = ctx;
+
+	finish(l, fail(-EIO, "%s: the size told before, %llu bytes, was wrong: "
+		       "read again", l->source->name,
+		       (unsigned long long)l->told));
 }
 
 /* on the store's writer thread */
 static void landed(void *ctx, int result)
 {
 	struct landing *l = ctx;
-	struct source *s = l->source;
 
-	if (!result && l->told != SCORPIO_SIZE_UNKNOWN)
-		result = resized(l);
-	flight_landed(s->flights, l->kind, &l->id, result);
-	free(l);
-	source_hold(s, &s->landings, -1);
+	if (result || l->told == SCORPIO_SIZE_UNKNOWN)
+		finish(l, result);
+	else if (!source_resized(l->source, &l->id, corrected, l))
+		corrected(l);
 }
 
 /* The object is complete: count it, and tell that it is being stored. */

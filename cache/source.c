@@ -344,21 +344,20 @@ int source_open(const struct source_options *o, struct source **ret)
 	return 0;
 }
 
-void source_on_resized(struct source *s,
-		       void (*fn)(void *ctx, uint16_t space,
-				  const struct scorpio_id *id),
-		       void *ctx)
+void source_on_resized(struct source *s, source_resized_fn fn, void *ctx)
 {
 	ranked_scope(&s->lock);
 	s->resized = fn;
 	s->resized_ctx = ctx;
 }
 
-void source_resized(struct source *s, const struct scorpio_id *id)
+bool source_resized(struct source *s, const struct scorpio_id *id,
+		    void (*done)(void *arg), void *arg)
 {
 	ranked_scope(&s->lock);
 	if (s->resized)
-		s->resized(s->resized_ctx, s->space, id);
+		s->resized(s->resized_ctx, s->space, id, done, arg);
+	return s->resized;
 }
 
 struct source *source_get(struct source *s)

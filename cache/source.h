@@ -59,13 +59,14 @@ struct source_options {
 int source_open(const struct source_options *o, struct source **ret);
 struct source *source_get(struct source *s);
 /* Call fn when the content of a blob has another length than was told before
- * (by a server's list of sizes): who showed that length must correct it. Called
- * on the store's writer thread with a lock held, so it only takes note. NULL
- * ends it; no call is under way then. */
-void source_on_resized(struct source *s,
-		       void (*fn)(void *ctx, uint16_t space,
-				  const struct scorpio_id *id),
-		       void *ctx);
+ * (by a server's list of sizes): who showed that length must correct it, and
+ * then call done(arg), which lets the readers of that blob go on. Called on the
+ * store's writer thread with a lock held, so it only takes note; done may not
+ * be called within it. NULL ends it; no call is under way then. */
+typedef void (*source_resized_fn)(void *ctx, uint16_t space,
+				  const struct scorpio_id *id,
+				  void (*done)(void *arg), void *arg);
+void source_on_resized(struct source *s, source_resized_fn fn, void *ctx);
 void source_put(struct source *s); /* NULL is fine; also inside a done() */
 /* A source whose last reference went inside a done() is closed by another
  * thread: wait for all those, before the store is closed. */

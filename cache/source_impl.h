@@ -40,16 +40,16 @@ struct source {
 	pthread_cond_t quiet;
 	uint32_t landings; /* lock: objects on their way into the store */
 	uint32_t asks;     /* lock: calls in aux */
-	void (*resized)(void *ctx, uint16_t space,
-			const struct scorpio_id *id); /* lock */
-	void *resized_ctx;                            /* lock */
+	source_resized_fn resized; /* lock */
+	void *resized_ctx;         /* lock */
 };
 
 void source_count(struct source *s, enum source_op op);
 void source_metrics_init(struct source *s);
 void source_metrics_done(struct source *s);
-/* Tell who asked with source_on_resized. */
-void source_resized(struct source *s, const struct scorpio_id *id);
+/* Tell who asked with source_on_resized; false: nobody did. */
+bool source_resized(struct source *s, const struct scorpio_id *id,
+		    void (*done)(void *arg), void *arg);
 /* On behalf of a waiting landing or ask: by is 1 or -1. */
 void source_hold(struct source *s, uint32_t *counter, int by);
 

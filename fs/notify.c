@@ -23,23 +23,29 @@ struct notifier {
 
 /* -- lists ---------------------------------------------------------------------- */
 
-static void add(struct notices *n, uint64_t ino, char *name /* takes */)
+static void add(struct notices *n, uint64_t ino, char *name /* takes */,
+		bool pages)
 {
 	if (n->n == n->cap) {
 		n->cap = n->cap ? n->cap * 2 : 64;
 		n->list = xrealloc(n->list, n->cap * sizeof(*n->list));
 	}
-	n->list[n->n++] = (struct notice){ ino, name };
+	n->list[n->n++] = (struct notice){ ino, name, pages };
 }
 
 void notices_inode(struct notices *n, uint64_t ino)
 {
-	add(n, ino, NULL);
+	add(n, ino, NULL, true);
+}
+
+void notices_attributes(struct notices *n, uint64_t ino)
+{
+	add(n, ino, NULL, false);
 }
 
 void notices_name(struct notices *n, uint64_t dir, const char *name)
 {
-	add(n, dir, xstrdup(name));
+	add(n, dir, xstrdup(name), false);
 }
 
 void notices_done(struct notices *n)
@@ -65,7 +71,8 @@ static void send_all(struct mount *m, const struct notices *n)
 				       m->session, x->ino, x->name,
 				       strlen(x->name))
 			     : fuse_lowlevel_notify_inval_inode(
-				       m->session, x->ino, 0, 0);
+				       m->session, x->ino,
+				       x->pages ? 0 : -1, 0);
 		if (rc && rc != -ENOENT && rc != -ENOTDIR && rc != -ENODEV)
 			worst = rc;
 	}

@@ -18,12 +18,15 @@ struct notices { /* a list being filled; zeroed is empty */
 	struct notice {
 		uint64_t ino;
 		char *name; /* in the directory ino; NULL: ino itself */
+		bool pages; /* of ino too, not only its attributes */
 	} *list;
 	size_t n, cap;
 };
 
 /* The attributes and pages of an inode, or a name (positive or negative). */
 void notices_inode(struct notices *n, uint64_t ino);
+/* Its attributes alone: does not wait for pages that are being read. */
+void notices_attributes(struct notices *n, uint64_t ino);
 void notices_name(struct notices *n, uint64_t dir, const char *name);
 void notices_done(struct notices *n);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/resized.h"
 
+#include "core/clock.h"
+#include "core/error.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -8,11 +10,15 @@
 #include "fs/notify.h"
 #include "fs/view.h"
 
+#define KERNEL_MS 3000 /* to wait for it; longer only if it is stuck */
+
 struct resized {
 	struct pool_task task;
 	struct fs *fs;
 	uint16_t space;
 	struct scorpio_id id;
+	void (*done)(void *arg);
+	void *arg;
 };
 
 struct search {
@@ -36,7 +42,7 @@ static void look_at(void *ctx, const struct node *n)
 		return;
 	id = view_id(&e);
 	if (id_equal(&id, s->id))
-		notices_inode(&s->notices, n->ino);
+		notices_attributes(&s->notices, n->ino);
 }
 
 static void correct(struct mount *m, const struct scorpio_id *id)
@@ -52,38 +58,51 @@ static void correct(struct mount *m, const struct scorpio_id *id)
 	view_unlock(m);
 	store_read_end(&r);
 	metric_add(&corrected, (int64_t)s.notices.n);
-	notify_send(m, &s.notices, 0); /* without waiting for the kernel */
+	if (notify_send(m, &s.notices, deadline_in_ms(KERNEL_MS)))
+		log_warn("fs", "%s: %s", m->dir, error_text(-ETIMEDOUT));
 	notices_done(&s.notices);
 }
 
-static struct mount *next_mount(struct fs *f, struct mount *after)
+/* The live mounts, each to be released; *ret_n of them. */
+static struct mount **hold_mounts(struct fs *f, size_t *ret_n)
 {
-	struct mount *m;
+	struct mount **list;
+	size_t n = 0;
 
 	lock_scope(&f->lock);
-	m = after ? after->next : f->mounts;
-	while (m && m->state != MOUNT_LIVE)
-		m = m->next;
-	if (m)
+	for (struct mount *m = f->mounts; m; m = m->next)
+		n++;
+	list = xcalloc(n + 1, sizeof(struct mount *));
+	n = 0;
+	for (struct mount *m = f->mounts; m; m = m->next) {
+		if (m->state != MOUNT_LIVE)
+			continue;
 		m->users++;
-	return m;
+		list[n++] = m;
+	}
+	*ret_n = n;
+	return list;
 }
 
 static void run(struct pool_task *t)
 {
 	struct resized *x = container_of(t, struct resized, task);
-	struct mount *m, *next;
+	struct mount **list;
+	size_t n;
 
-	for (m = next_mount(x->fs, NULL); m; m = next) {
-		if (m->space == x->space)
-			correct(m, &x->id);
-		next = next_mount(x->fs, m);
-		mount_release(m);
+	list = hold_mounts(x->fs, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (list[i]->space == x->space)
+			correct(list[i], &x->id);
+		mount_release(list[i]);
 	}
+	free(list);
+	x->done(x->arg);
 	free(x);
 }
 
-void resized_note(void *ctx, uint16_t space, const struct scorpio_id *id)
+void resized_note(void *ctx, uint16_t space, const struct scorpio_id *id,
+		  void (*done)(void *arg), void *arg)
 {
 	struct resized *x = xcalloc(1, sizeof(*x));
 	char hex[ID_HEX_MAX];
@@ -95,5 +114,7 @@ void resized_note(void *ctx, uint16_t space, const struct scorpio_id *id)
 	x->fs = ctx;
 	x->space = space;
 	x->id = *id;
+	x->done = done;
+	x->arg = arg;
 	pool_add(x->fs->work, &x->task);
 }

@@ -12,7 +12,9 @@
 #include "fs/mount.h"
 
 /* For source_on_resized, with the fs as ctx. The work is done by the fs's pool:
- * it looks at every inode the kernel knows, some 0.3 us each. */
-void resized_note(void *ctx, uint16_t space, const struct scorpio_id *id);
+ * it looks at every inode the kernel knows, some 0.3 us each, and waits until
+ * the kernel forgot (a few seconds at most) before it calls done. */
+void resized_note(void *ctx, uint16_t space, const struct scorpio_id *id,
+		  void (*done)(void *arg), void *arg);
 
 #endif

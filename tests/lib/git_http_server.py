@@ -23,7 +23,8 @@ Control, never counted:
                      "wants", "authorized", "log": [...]}
   POST /-/reset     zero the counters, drop the faults
   POST /-/fault     add one: {"kind": ..., "match": "part of the path",
-                    "method": "GET", "times": 1, "skip": 0, ...}
+                    "method": "GET", "command": "fetch" (of git's
+                    protocol), "times": 1, "skip": 0, ...}
   POST /-/delay     {"ms": 20}
 
 Kinds of faults (times -1 = for ever):
@@ -70,10 +71,12 @@ class State:
         self.numbers = dict(requests=0, get=0, post=0, bytes_in=0,
                             bytes_out=0, wants=0, authorized=0)
 
-    def fault_for(self, method, path):
+    def fault_for(self, method, path, command):
         with self.lock:
             for fault in self.faults:
                 if fault.get("method", method) != method:
+                    continue
+                if fault.get("command", command) != command:
                     continue
                 if fault.get("match", "") not in path or not fault["times"]:
                     continue
@@ -162,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
                      started=time.time())
         self.describe(entry, body)
         try:
-            self.answer(method, body)
+            self.answer(method, body, entry["command"])
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
@@ -200,8 +203,8 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- answers -----------------------------------------------------------
 
-    def answer(self, method, body):
-        fault = self.server.state.fault_for(method, self.path)
+    def answer(self, method, body, command):
+        fault = self.server.state.fault_for(method, self.path, command)
         time.sleep(self.server.state.delay)
         if fault and self.early_fault(fault):
             return
