@@ -179,20 +179,38 @@ int mountpoint_detach(const char *dir, bool lazy)
 	return fail(-errno, "%s: %s", dir, strerror(errno));
 }
 
+static bool write_file(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) > 0)
+		return true;
+	log_debug("fs", "%s: %s", path, strerror(errno));
+	return false;
+}
+
+bool mountpoint_abort(const char *dir)
+{
+	unsigned major, minor;
+	char path[128];
+	struct mounted m;
+
+	if (!lookup(dir, &m) || strncmp(m.type, "fuse", 4) ||
+	    sscanf(m.device, "%u:%u", &major, &minor) != 2)
+		return false;
+	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort",
+		 major << 20 | minor);
+	return write_file(path, "1");
+}
+
 void mountpoint_read_ahead(const char *dir)
 {
 	char path[128];
 	struct mounted m;
-	ssize_t n;
 
 	if (!lookup(dir, &m))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb",
 		 m.device);
-	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = write(fd, READ_AHEAD_KIB, strlen(READ_AHEAD_KIB));
-	if (n < 0)
-		log_debug("fs", "%s: %s", path, strerror(errno));
+	write_file(path, READ_AHEAD_KIB);
 }

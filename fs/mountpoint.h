@@ -16,6 +16,9 @@ int mountpoint_detach(const char *dir, bool lazy);
  * file at or below dir, as far as this user may know: "git (pid 7), ...". NULL:
  * none found. The caller frees. Does not touch the mount. */
 char *mountpoint_users(const char *dir);
+/* End the connection behind a FUSE mount of ours, whoever has files open there:
+ * its requests fail, and who reads its device gets ENODEV. False: cannot. */
+bool mountpoint_abort(const char *dir);
 /* Let sequential readers read 1 MiB ahead, where privileges allow. */
 void mountpoint_read_ahead(const char *dir);
 

@@ -347,12 +347,21 @@ static int start(struct fs_objects *o)
 
 void fs_objects_free(struct fs_objects *o)
 {
+	bool aborted;
+
 	if (!o)
 		return;
 	if (o->session) {
 		fuse_session_exit(o->session);
-		fuse_session_unmount(o->session); /* lazily */
+		/* closing the device under its readers would let them read
+		 * from whatever gets its number next */
+		aborted = mountpoint_abort(o->dir);
+		if (aborted)
+			mountpoint_detach(o->dir, true);
+		else
+			fuse_session_unmount(o->session);
 		pthread_join(o->thread, NULL);
+		fuse_session_unmount(o->session);
 		fuse_session_destroy(o->session);
 	}
 	if (o->made)
