@@ -5,11 +5,14 @@
 
 uint64_t process_rss(void)
 {
-	cleanup_file FILE *f = fopen("/proc/self/statm", "re");
 	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
 
-	if (!f || fscanf(f, "%*u %llu", &pages) != 1)
+	if (!f)
 		return 0;
+	if (fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(f);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

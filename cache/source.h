@@ -60,8 +60,8 @@ int source_open(const struct source_options *o, struct source **ret);
 struct source *source_get(struct source *s);
 /* Call fn when the content of a blob has another length than was told before
  * (by a server's list of sizes): who showed that length must correct it, and
- * then call done(arg), which lets the readers of that blob go on. Called on the
- * store's writer thread with a lock held, so it only takes note; done may not
+ * then call done(arg), which lets those who wait for the blob go on. Called on
+ * the store's writer thread with a lock held, so it only takes note; done may not
  * be called within it. NULL ends it; no call is under way then. */
 typedef void (*source_resized_fn)(void *ctx, uint16_t space,
 				  const struct scorpio_id *id,

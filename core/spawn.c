@@ -72,13 +72,13 @@ static char **merge_env(const char *const *add)
 
 	if (!add)
 		add = none;
-	for (e = environ; *e && n < ENV_MAX; e++)
+	for (e = environ; n < ENV_MAX && *e; e++)
 		n++;
-	while (add[m] && m < ENV_MAX)
+	while (m < ENV_MAX && add[m])
 		m++;
 	env = xcalloc(n + m + 1, sizeof(*env));
 	n = 0;
-	for (e = environ; *e && n < ENV_MAX; e++)
+	for (e = environ; n < ENV_MAX && *e; e++)
 		if (!overridden(*e, add))
 			env[n++] = *e;
 	memcpy(env + n, add, m * sizeof(*env));

@@ -133,6 +133,24 @@ static int64_t read_upper(struct mount *m, uint64_t file, uint64_t off,
 	return rc ? rc : (int64_t)got;
 }
 
+/* A size learned without content is the server's word alone, and the kernel
+ * cuts what is read to it. When the content, which is verified, turns out to
+ * have another one, the kernel has forgotten it by now (resized.c), but this
+ * reader must not take the cut for the whole. */
+static int check_told_size(struct request *r, struct store_reader *reader,
+			   const struct store_key *key)
+{
+	struct blob_info blob;
+
+	if (!r->told || r->op != OP_READ || store_blob(reader, key, &blob) ||
+	    blob.size == r->told_size)
+		return 0;
+	return fail(-EIO, "the server told a wrong size, %llu instead of %llu "
+		    "bytes; read it again",
+		    (unsigned long long)r->told_size,
+		    (unsigned long long)blob.size);
+}
+
 int64_t file_read_content(struct request *r, uint64_t ino,
 			  const struct view_content *c, uint64_t off,
 			  void *buf, size_t size)
@@ -140,6 +158,7 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 	struct mount *m = r->mount;
 	struct store_reader reader;
 	struct store_key key;
+	struct blob_info blob;
 	struct node *n;
 	int64_t got;
 	int rc;
@@ -153,9 +172,16 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 		return rc;
 	key = store_key(m->space, &c->id);
 	got = store_blob_read(&reader, &key, off, buf, size);
+	if (got >= 0) {
+		rc = check_told_size(r, &reader, &key);
+	} else if (got == -ENOENT && !r->tries &&
+		   !store_blob(&reader, &key, &blob)) {
+		r->told = true;
+		r->told_size = blob.size;
+	}
 	store_read_end(&reader);
 	if (got != -ENOENT)
-		return got;
+		return rc ? rc : got;
 	if (!r->tries) {
 		view_lock(m);
 		n = node_find(m->nodes, ino);

@@ -149,7 +149,7 @@ static int check_flags(const struct request *r, const struct edit_name *from,
 static int rename_name(struct edit *e, const struct request *r)
 {
 	bool exchange = r->flags & RENAME_EXCHANGE;
-	struct cnode *from_dir, *to_dir, *n, *other = NULL;
+	struct cnode *from_dir = NULL, *to_dir = NULL, *n, *other = NULL;
 	struct edit_name from, to;
 	int rc = edit_dir(e, r->ino, &from_dir);
 

@@ -67,6 +67,8 @@ struct request {
 	int64_t started; /* monotonic */
 	int64_t deadline;
 	bool parked, background;
+	bool told;          /* told_size is what the server said before */
+	uint64_t told_size; /* of the content being waited for */
 	struct pool_task task;
 	/* what is missing, set by request_need */
 	enum want_kind need_kind;

@@ -349,9 +349,10 @@ static void found_changed(struct mount *m, const struct cnode *c,
 		.changed = !changes_is_dir(c) && v->content != CONTENT_LOWER,
 		.has_cnode = true,
 	};
-	ret->id = changes_is_dir(c) ? changes_tree(c)
-		  : ret->changed    ? (struct scorpio_id){ 0 }
-				    : v->id;
+	if (changes_is_dir(c))
+		ret->id = changes_tree(c);
+	else if (!ret->changed)
+		ret->id = v->id;
 	snprintf(ret->lower, sizeof(ret->lower), "%s",
 		 v->lower_path ? v->lower_path : "");
 }

@@ -143,6 +143,8 @@ if [ "${1:-}" = --full ]; then
         cppcheck -q -j2 --std=c11 --inline-suppr \
             --enable=warning,portability --suppress=missingIncludeSystem \
             --suppress=normalCheckLevelMaxBranches -I. -Iinclude \
+            '-Djson_array_foreach(a,i,v)=while((v=json_next(a,&i)))' \
+            '-Djson_object_foreach(o,k,v)=while((v=json_next(o,&k)))' \
             --template='{file}:{line}: {message} ({id})' \
             --file-list="$out.list" 2>>"$out"
     else

@@ -14,6 +14,7 @@ __asm__(".section .rodata\n"
 	"page_html_end:\n"
 	".byte 0\n"
 	".previous\n");
+/* one object to the assembler, two to the compiler */
 extern const char page_html[], page_html_end[];
 
 static int get_page(struct request *r)
@@ -29,7 +30,8 @@ static int get_page(struct request *r)
 	};
 
 	return reply_static(r, "text/html; charset=utf-8", page_html,
-			    (size_t)(page_html_end - page_html), headers);
+			    (uintptr_t)page_html_end - (uintptr_t)page_html,
+			    headers);
 }
 
 const struct route page_routes[] = {

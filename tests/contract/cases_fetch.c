@@ -397,8 +397,11 @@ static void sizes_match(struct suite *s)
 		case_skip(s, "sizes is not offered");
 	refs = need_blobs(s, 100, &n);
 	r = suite_call(s, CALL_SIZES, refs, n, &sizes);
-	if (r == -ENOTSUP)
+	if (r == -ENOTSUP) {
+		free(refs);
+		recorder_done(&sizes);
 		case_skip(s, "sizes is not offered by this source");
+	}
 	suite_check_answered(s, "sizes", refs, n, REC_SIZE, r, &sizes);
 	for (i = 0; i < n; i++) {
 		struct recorder one = { 0 };

@@ -39,6 +39,7 @@ for name in sys.argv[2:]:
 fd = check("open", libc.open(sys.argv[1].encode(), os.O_RDONLY))
 buf = ctypes.create_string_buffer(65536)
 n = check("read", libc.read(fd, buf, 65536))
+signal.setitimer(signal.ITIMER_REAL, 0) # its handler goes before the end
 sys.stdout.buffer.write(buf.raw[:n])
 END
 slow() {

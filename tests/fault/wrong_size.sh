@@ -17,17 +17,21 @@ id=$(git -C "$SCRATCH/repo" rev-parse HEAD:file)
 size=$(stat -c %s "$SCRATCH/repo/file")
 start_fault_server "$SCRATCH/www"
 
-for told in 5 $((size - 1)) $((size + 1)) $((size + 100000)); do
-    write_config "$SCRATCH/$told"
-    printf '[fetch]\nretries = 0\n' >>"$DAEMON_CONFIG"
-    start_daemon
-    m=$SCRATCH/$told/m
-    fault_add "$(jq -n --arg id "$id" --arg told "$told" '
+tell() { # SIZE - whenever the server is asked for sizes
+    fault_add "$(jq -n --arg id "$id" --arg told "$1" '
         def line: (. | length + 4) as $n | ("0123456789abcdef" / "") as $hex |
             "00" + $hex[$n / 16 | floor] + $hex[$n % 16] + .;
         { command: "object-info", kind: "replace", times: -1,
           type: "application/x-git-upload-pack-result",
           body: (("size" | line) + ("\($id) \($told)" | line) + "0000") }')"
+}
+
+for told in 5 $((size - 1)) $((size + 1)) $((size + 100000)); do
+    write_config "$SCRATCH/$told"
+    printf '[fetch]\nretries = 0\n' >>"$DAEMON_CONFIG"
+    start_daemon
+    m=$SCRATCH/$told/m
+    tell "$told"
     mount_source "$FAULT_URL/repo.git" "$m" --rev main
     assert_eq "$(stat -c %s "$m/file")" "$told" "the size as it was told"
     for i in 1 2 3; do # three readers who begin together
@@ -47,3 +51,12 @@ for told in 5 $((size - 1)) $((size + 1)) $((size + 100000)); do
     scorpio_cli umount "$m"
     stop_daemon
 done
+
+# nobody would ever read, and so find out, what is said to be empty
+write_config "$SCRATCH/empty"
+start_daemon
+m=$SCRATCH/empty/m
+tell 0
+mount_source "$FAULT_URL/repo.git" "$m" --rev main
+assert_eq "$(stat -c %s "$m/file")" "$size" "the size of a file said to be empty"
+cmp "$m/file" "$SCRATCH/repo/file"

@@ -112,6 +112,13 @@ static struct list list_load(const char *file)
 	return l;
 }
 
+static void list_free(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->path[i]);
+	free(l->path);
+}
+
 static uint64_t sum(const uint8_t *p, size_t n)
 {
 	uint64_t s = n;
@@ -260,13 +267,17 @@ static bool run(const char *verb, char **argv, int argc, struct tally *t,
 {
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
 	const char *text = argc > 1 ? argv[1] : "the";
+	bool known = true;
 	struct list l;
+	char *buf;
 
 	if (strcmp(verb, "walk") == 0 || strcmp(verb, "list") == 0)
 		walk(argv[0], verb[0] == 'l', t);
-	else if (strcmp(verb, "seq") == 0)
-		read_one(argv[0], xmalloc(PIECE), 0, NULL, t);
-	else if (strcmp(verb, "random") == 0)
+	else if (strcmp(verb, "seq") == 0) {
+		buf = xmalloc(PIECE);
+		read_one(argv[0], buf, 0, NULL, t);
+		free(buf);
+	} else if (strcmp(verb, "random") == 0)
 		read_random(argv[0], n, t);
 	else if (strcmp(verb, "mmap") == 0)
 		read_mapped(argv[0], t);
@@ -282,9 +293,10 @@ static bool run(const char *verb, char **argv, int argc, struct tally *t,
 		else if (strcmp(verb, "grep") == 0)
 			read_list(&l, 0, 1, 0, text, t);
 		else
-			return false;
+			known = false;
+		list_free(&l);
 	}
-	return true;
+	return known;
 }
 
 int main(int argc, char **argv)

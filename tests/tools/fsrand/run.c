@@ -205,10 +205,11 @@ static void print_rest(const struct config *c, const unsigned char *skip)
 int run_shrink(const struct config *c, unsigned long at)
 {
 	struct config one = *c;
-	cleanup_free unsigned char *skip = calloc(1, at + 1);
-	cleanup_free unsigned char *try = calloc(1, at + 1);
+	/* what is left out, and what else might be */
+	cleanup_free unsigned char *skip = calloc(2, at + 1);
+	unsigned char *try = skip ? skip + at + 1 : NULL;
 
-	if (!skip || !try)
+	if (!skip)
 		return 2;
 	one.ops = at + 1;
 	one.stop_at = 0;
