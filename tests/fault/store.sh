@@ -23,7 +23,7 @@ scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
 # bytes flipped all over the file, past its two head pages
-db=$(find "$DAEMON_STORE" -name '*.mdb' ! -name 'lock*' -size +64k | head -n1)
+db=$(find "$DAEMON_STORE" -name '*.mdb' ! -name 'lock*' -size +64k -print -quit)
 [ "$db" ] || fail "no database in $DAEMON_STORE"
 flip() { # FIRST STEP
     python3 - "$db" "$1" "$2" <<'END'

@@ -18,7 +18,7 @@ B=$SCRATCH/b
 fresh
 "$FSRAND" --seed 1 --ops 4000 --check 500 "$A" "$B"
 "$FSRAND" --compare "$A" "$B"
-one=$(find "$A" -type f -size +1 | head -n1)
+one=$(find "$A" -type f -size +1 -print -quit)
 
 # each kind of difference is seen
 different() { # WHAT CMD...
@@ -64,7 +64,7 @@ J=$SCRATCH/journal
 "$FSRAND" --seed 5 --ops 800 --check 0 --journal "$J" "$A" "$B"
 "$FSRAND" --verify "$J" "$A" "$B"
 lost=$(cd "$A" && find . -type f -links 1 -printf '%P\n' | grep -v '[\\]' |
-    LC_ALL=C grep -x '[a-zA-Z0-9./-]*' | head -n1)
+    LC_ALL=C grep -x '[a-zA-Z0-9./-]*' | sed -n 1p)
 [ "$lost" ] || fail "nothing to lose"
 printf 'B 800 unlink\nP %s\n' "$lost" | cat "$J" - >"$J.open"
 cp -a "$A/$lost" "$SCRATCH/lost"

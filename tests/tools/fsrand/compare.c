@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 
 time_t compare_epoch;
+bool compare_saw_gone;
 
 struct pair {
 	ino_t target, twin;
@@ -66,6 +67,7 @@ int compare_names(const struct side *a, const struct side *b, const char *path)
 	int ea = lstat(full(a, path), &sa) < 0 ? errno : 0;
 	int eb = lstat(full(b, path), &sb) < 0 ? errno : 0;
 
+	compare_saw_gone |= ea == ECONNABORTED || ea == ENOTCONN;
 	if (ea != eb)
 		return say(NULL, path, "lstat", ea, eb);
 	return ea ? 0 : compare_stat(NULL, path, &sa, &sb);

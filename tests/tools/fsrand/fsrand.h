@@ -22,6 +22,9 @@ struct side {
 	const char *name;
 	char root[PATH_MAX];
 	int fd[SLOTS]; /* -1: not open */
+	/* A page that was not written back is lost with the daemon: nobody
+	 * acknowledged it. */
+	bool sync_maps;
 };
 
 struct op {
@@ -123,6 +126,8 @@ int compare_trees(const char *target, const char *twin, time_t epoch,
 		  const struct exclude *x);
 int compare_names(const struct side *a, const struct side *b, const char *path);
 extern time_t compare_epoch;
+/* A name could not be looked at because the target's daemon had gone. */
+extern bool compare_saw_gone;
 
 /* -- run.c: 0 ok, 1 mismatch, 2 trouble, 3 the target has gone
  * ----------------- */

@@ -148,7 +148,7 @@ static void run_map(struct side *s, const struct op *o, struct outcome *r)
 		return;
 	}
 	touch_map((unsigned char *)p + o->off, n, r);
-	if (!r->err && o->flags & 1)
+	if (!r->err && (o->flags & 1 || s->sync_maps))
 		failed(r, msync(p, (size_t)o->off + n, MS_SYNC));
 	munmap(p, (size_t)o->off + n);
 	r->value = (long)n;

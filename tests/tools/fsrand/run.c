@@ -109,6 +109,7 @@ int run_sequence(const struct config *c, unsigned long *ret_at)
 
 	side_init(&target, "target", c->target);
 	side_init(&twin, "twin", c->twin);
+	target.sync_maps = c->journal;
 	names_scan(c->twin);
 	for (i = 0; i < c->ops && code == 0; i++) {
 		struct op *o = &log[i % TAIL];
@@ -134,7 +135,8 @@ int run_sequence(const struct config *c, unsigned long *ret_at)
 		code = check_trees(c, i);
 	else
 		*ret_at = --i;
-	if (code == 1 && c->journal && target_gone(c->target))
+	if (code == 1 && c->journal &&
+	    (compare_saw_gone || target_gone(c->target)))
 		code = 3; /* --verify will tell */
 	side_done(&target);
 	side_done(&twin);
