@@ -80,7 +80,7 @@ fails_saying 'shows this state of /project' $file
 ls "$m/project/deep" >"$SCRATCH/out" 2>&1 && fail "an empty directory is shown"
 fresh
 mono_fault "{$all,\"kind\":\"stall\",\"seconds\":20}"
-fails_saying 'no byte\|timed out\|time' $file
+fails_saying 'sent nothing\|timed out\|time' $file
 fresh
 cat "$m/project/deep/n1" >/dev/null
 mono_fault '{"match":"file/blob","kind":"status","status":404}'
