@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "api/antares/antares.h"
 #include "api/gitwork/gitwork.h"
 #include "api/http/routes.h"
 #include "api/notify.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct fs *fs;
 	struct mounts *mounts;
 	struct gitwork *gitwork;
+	struct antares *antares;
 	struct router *router;
 	struct server *server;
 	struct roles *roles;
@@ -55,14 +57,6 @@ struct daemon {
 	pthread_cond_t change;
 	bool ended; /* lock: the steps of ending are done */
 };
-
-void daemon_problem_done(struct daemon_problem *p)
-{
-	free(p->what);
-	free(p->why);
-	free(p->advice);
-	memset(p, 0, sizeof(*p));
-}
 
 static int problem(struct daemon_problem *p, int err, int exit_code,
 		   const char *what, const char *advice)
@@ -101,6 +95,11 @@ struct mounts *daemon_mounts(struct daemon *d)
 struct gitwork *daemon_gitwork(struct daemon *d)
 {
 	return d->gitwork;
+}
+
+struct antares *daemon_antares(struct daemon *d)
+{
+	return d->antares;
 }
 
 struct server *daemon_server(struct daemon *d)
@@ -179,6 +178,7 @@ static void mounted(void *ctx, const struct fs_mount_info *i,
 	struct daemon *d = ctx;
 
 	gitwork_mounted(d->gitwork, i, source);
+	antares_mounted(d->antares, i);
 }
 
 static void unmounted(void *ctx, const char *id)
@@ -186,11 +186,17 @@ static void unmounted(void *ctx, const char *id)
 	struct daemon *d = ctx;
 
 	gitwork_unmounted(d->gitwork, id);
+	antares_unmounted(d->antares, id);
 }
 
 static bool discard(void *ctx UNUSED, const char *state_dir)
 {
 	return gitwork_pristine(state_dir);
+}
+
+static bool keep(void *ctx, const char *dir)
+{
+	return antares_keeps(((struct daemon *)ctx)->antares, dir);
 }
 
 static void make_gitwork(struct daemon *d)
@@ -234,8 +240,10 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 	m.fs = d->fs;
 	m.mounted = mounted;
 	m.unmounted = unmounted;
+	m.keep = keep;
 	m.ctx = d;
 	d->mounts = mounts_new(&m);
+	d->antares = antares_new(d);
 	return 0;
 }
 
@@ -361,9 +369,11 @@ static void daemon_free(struct daemon *d)
 
 	server_free(d->server);
 	router_free(d->router);
+	antares_stop(d->antares);
 	mounts_free(d->mounts);
 	gitwork_free(d->gitwork);
 	fs_free(d->fs);
+	antares_free(d->antares);
 	source_join();
 	loader_fini();
 	store_close(d->store);
@@ -413,6 +423,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 		return r;
 	}
 	mounts_restore(d->mounts, d->config, o->no_restore);
+	antares_recover(d->antares);
 	__atomic_store_n(&d->restored, true, __ATOMIC_RELEASE);
 	d->roles = roles_start(d->fs, d->config);
 	*ret = d;
@@ -505,6 +516,7 @@ static void *end(void *arg)
 	}
 	roles_stop(d->roles);
 	d->roles = NULL;
+	antares_stop(d->antares);
 	mounts_free(d->mounts);
 	d->mounts = NULL;
 	gitwork_free(d->gitwork);

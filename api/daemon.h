@@ -23,6 +23,7 @@
 #define EXIT_BIND 4
 
 struct daemon;
+struct antares;
 struct gitwork;
 
 struct daemon_options {
@@ -62,6 +63,7 @@ struct store *daemon_store(struct daemon *d);
 struct fs *daemon_fs(struct daemon *d);
 struct mounts *daemon_mounts(struct daemon *d);
 struct gitwork *daemon_gitwork(struct daemon *d);
+struct antares *daemon_antares(struct daemon *d);
 struct server *daemon_server(struct daemon *d);
 int64_t daemon_started_ns(struct daemon *d); /* wall clock */
 int64_t daemon_uptime_ns(struct daemon *d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* daemon_setup.c - what commands without a daemon need as well: the log and the
- * table of backends. */
+/* daemon_setup.c - what commands without a daemon need as well: the log, the
+ * table of backends, problems. */
 #include "api/daemon.h"
 
 #include "api/plugins.h"
@@ -8,6 +8,14 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/registry.h"
+
+void daemon_problem_done(struct daemon_problem *p)
+{
+	free(p->what);
+	free(p->why);
+	free(p->advice);
+	memset(p, 0, sizeof(*p));
+}
 
 void daemon_logging(const struct config *c)
 {

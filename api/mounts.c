@@ -25,6 +25,7 @@ void wanted_free(struct wanted *w)
 	free(w->subdir);
 	free(w->dir);
 	free(w->job);
+	free(w->state_dir);
 	free(w->workspace);
 	free(w->rev_text);
 	free(w->label);
@@ -142,6 +143,7 @@ static void attempt(struct wanted *w)
 		.source = w->source, .subdir = w->subdir, .dir = w->dir,
 		.rev = w->rev_text ? w->rev_text : w->rev, .job = w->job,
 		.read_only = !w->writable, .workspace = w->workspace,
+		.state_dir = w->state_dir,
 		.transient = w->transient, .restored = true,
 		.allow_other = w->allow_other,
 		.uid = w->uid, .gid = w->gid, .metadata = w->metadata,
@@ -308,6 +310,7 @@ static int reserve(struct mounts *m, const struct fs_mount_request *r,
 	w->subdir = dup_or_null(r->subdir);
 	w->job = dup_or_null(r->job);
 	w->workspace = dup_or_null(r->workspace);
+	w->state_dir = dup_or_null(r->state_dir);
 	w->writable = !r->read_only;
 	w->transient = r->transient || !r->workspace;
 	w->metadata = r->metadata;

@@ -26,6 +26,8 @@ struct mounts_options {
 	void (*mounted)(void *ctx, const struct fs_mount_info *i,
 			const char *source);
 	void (*unmounted)(void *ctx, const char *id);
+	/* Shall a recorded mount come back? May be NULL: yes. */
+	bool (*keep)(void *ctx, const char *dir);
 	void *ctx;
 };
 

@@ -12,7 +12,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	struct mounts *mounts;
 	struct wanted *next;
 	/* constant once in the list */
-	char *source, *subdir, *dir, *job;
+	char *source, *subdir, *dir, *job, *state_dir;
 	enum fs_metadata metadata;
 	int allow_other;
 	int64_t uid, gid;

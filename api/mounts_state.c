@@ -41,6 +41,7 @@ static json_t *to_json(const struct wanted *w)
 	put(v, "subdir", w->subdir);
 	put(v, "job", w->job);
 	put(v, "workspace", w->workspace);
+	put(v, "state_dir", w->state_dir);
 	if (w->writable)
 		json_object_set_new(v, "writable", json_true());
 	if (w->transient)
@@ -99,12 +100,18 @@ static void add(struct mounts *m, const json_t *v)
 	w->subdir = text_of(v, "subdir");
 	w->job = text_of(v, "job");
 	w->workspace = text_of(v, "workspace");
+	w->state_dir = text_of(v, "state_dir");
 	w->writable = json_get_bool(v, "writable", false);
 	w->transient = json_get_bool(v, "transient", false);
 	mounts_metadata(json_get_text(v, "metadata", "auto"), &w->metadata);
 	w->allow_other = (int)json_get_int(v, "allow_other", -1);
 	w->uid = json_get_int(v, "uid", -1);
 	w->gid = json_get_int(v, "gid", -1);
+	if (w->dir && m->options.keep && !m->options.keep(m->options.ctx,
+							 w->dir)) {
+		wanted_free(w);
+		return;
+	}
 	ranked_scope(&m->lock);
 	if (w->source && w->dir && w->dir[0] == '/' && !wanted_at(m, w->dir))
 		wanted_link(m, w);

@@ -196,6 +196,14 @@ const struct config_key config_keys[] = {
   .env = "* ANTARES_STATE_FILE",
   .doc = "list of mounts, kept over restarts", UP },
 
+{ "antares.preload_max_ms", "antares_preload_max_ms", CONFIG_INT, "8000",
+  .min = 0, .max = 120000, .unit = "ms",
+  .env = "* ANTARES_PRELOAD_MAX_MS ANTARES_DEEP_PRELOAD_MAX_MS",
+  .doc = "a mount is ready after this time even if directories are still missing; 0: no limit" },
+{ "antares.warm_slots", "antares_warm_slots", CONFIG_INT, "0",
+  .min = 0, .max = 1000, .env = "* ANTARES_WARM_SLOTS",
+  .doc = "mounts of finished jobs that are kept for the next job of the same path" },
+
 /* -- mst2 -- */
 { "mst2.lower_enabled", "mst2_lower_enabled", CONFIG_BOOL, "false",
   .doc = "read through the snapshot protocol", UP },

@@ -64,6 +64,9 @@ struct fs_mount_request {
 	/* Brought back after a restart: the revision a workspace is at is in
 	 * the workspace; rev, written elsewhere, may be older. */
 	bool restored;
+	/* Where this workspace is kept instead of fs_options.state_dir (made
+	 * when missing, 0700); NULL: there. */
+	const char *state_dir;
 	/* With a name: as without one, remove it at unmount if it holds no
 	 * change, and begin again if it holds none and another rev is asked. */
 	bool transient;
@@ -272,6 +275,13 @@ int fs_warm(struct fs *f, const char *const paths[], size_t n,
 	    bool metadata_only, int64_t deadline,
 	    int (*progress)(void *ctx, const struct fs_warm_progress *p),
 	    void *ctx);
+
+/* The same for the directories below one path only, so many levels deep (1: its
+ * children), with the sizes of what they hold if asked for. */
+int fs_warm_trees(struct fs *f, const char *path, unsigned levels, bool sizes,
+		  int64_t deadline,
+		  int (*progress)(void *ctx, const struct fs_warm_progress *p),
+		  void *ctx);
 
 /* -- watching --------------------------------------------------------------- */
 

@@ -24,6 +24,8 @@ struct warm {
 	struct mount *mount;
 	int64_t deadline;
 	bool metadata_only;
+	bool sizes;      /* of files, where metadata is all */
+	unsigned levels; /* of directories; 0 = all */
 	int (*report)(void *ctx, const struct fs_warm_progress *p);
 	void *ctx;
 	int64_t last_report;
@@ -132,7 +134,8 @@ static void warm_blob(struct warm *w, struct store_reader *r,
 	pthread_mutex_lock(&w->lock);
 	w->at.files_total++;
 	pthread_mutex_unlock(&w->lock);
-	if (known && store_blob_present(r, &key, 0, size)) {
+	if (known && (w->metadata_only ||
+		      store_blob_present(r, &key, 0, size))) {
 		pthread_mutex_lock(&w->lock);
 		w->at.files++;
 		w->at.bytes += size;
@@ -141,7 +144,8 @@ static void warm_blob(struct warm *w, struct store_reader *r,
 	}
 	i = item_new(dir, e->name, e->name_len);
 	i->size = known ? size : 0;
-	want_item(w, i, WANT_BLOB, e->kind, &id);
+	want_item(w, i, w->metadata_only ? WANT_SIZE : WANT_BLOB, e->kind,
+		  &id);
 }
 
 /* Children of a directory that is in the store: [*at, ...) until the window is
@@ -173,7 +177,8 @@ static int warm_children(struct warm *w, struct item *dir, uint32_t *at,
 			i->want.id = view_id(&e);
 			i->next = w->next_level;
 			w->next_level = i;
-		} else if (e.kind != SCORPIO_SUBMODULE && !w->metadata_only) {
+		} else if (e.kind != SCORPIO_SUBMODULE &&
+			   (!w->metadata_only || w->sizes)) {
 			warm_blob(w, &r, dir->path, &e);
 		}
 	}
@@ -240,6 +245,7 @@ static int warm_path(struct warm *w, const char *rel)
 	struct mount *m = w->mount;
 	struct view_found at;
 	struct item *i;
+	unsigned level = 0;
 	int rc = view_walk(m, rel, w->deadline, &at);
 
 	if (rc || at.kind == SCORPIO_SUBMODULE)
@@ -254,15 +260,56 @@ static int warm_path(struct warm *w, const char *rel)
 		want_item(w, i, WANT_BLOB, at.kind, &at.id);
 		return wait_for_room(w, WINDOW);
 	}
-	for (w->level = i; w->level && !rc;) {
+	for (w->level = i; w->level && !rc && level <= w->levels;) {
 		rc = warm_level(w);
 		wait_for_room(w, 0); /* items of the level are free again */
 		free_level(w->level);
 		w->level = w->next_level;
 		w->next_level = NULL;
+		level += w->levels > 0;
 	}
 	free_level(w->level);
 	w->level = NULL;
+	return rc;
+}
+
+static int warm(struct warm *w, struct fs *f, const char *const paths[],
+		size_t n)
+{
+	int rc = 0;
+
+	pthread_mutex_init(&w->lock, NULL);
+	cond_init(&w->changed);
+	for (size_t i = 0; i < n && !rc; i++) {
+		const char *rel;
+		struct mount *m = mount_of_path(f, paths[i], &rel);
+
+		if (!m) {
+			rc = fail(-EXDEV, "%s is not below a mount of this "
+				  "daemon", paths[i]);
+			break;
+		}
+		if (w->mount != m) {
+			wait_for_room(w, 0);
+			if (w->mount)
+				mount_release(w->mount);
+			w->mount = m;
+		} else {
+			mount_release(m); /* held once already */
+		}
+		rc = warm_path(w, rel);
+	}
+	wait_for_room(w, 0);
+	if (w->mount)
+		mount_release(w->mount);
+	w->at.finished = true;
+	if (w->report)
+		w->report(w->ctx, &w->at);
+	if (!rc && w->error)
+		rc = fail(w->error, "%llu objects could not be had; first: %s",
+			  (unsigned long long)w->at.failed, w->error_text);
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
 	return rc;
 }
 
@@ -273,39 +320,18 @@ int fs_warm(struct fs *f, const char *const paths[], size_t n,
 {
 	struct warm w = { .deadline = deadline, .report = progress, .ctx = ctx,
 			  .metadata_only = metadata_only };
-	int rc = 0;
 
-	pthread_mutex_init(&w.lock, NULL);
-	cond_init(&w.changed);
-	for (size_t i = 0; i < n && !rc; i++) {
-		const char *rel;
-		struct mount *m = mount_of_path(f, paths[i], &rel);
+	return warm(&w, f, paths, n);
+}
 
-		if (!m) {
-			rc = fail(-EXDEV, "%s is not below a mount of this "
-				  "daemon", paths[i]);
-			break;
-		}
-		if (w.mount != m) {
-			wait_for_room(&w, 0);
-			if (w.mount)
-				mount_release(w.mount);
-			w.mount = m;
-		} else {
-			mount_release(m); /* held once already */
-		}
-		rc = warm_path(&w, rel);
-	}
-	wait_for_room(&w, 0);
-	if (w.mount)
-		mount_release(w.mount);
-	w.at.finished = true;
-	if (progress)
-		progress(ctx, &w.at);
-	if (!rc && w.error)
-		rc = fail(w.error, "%llu objects could not be had; first: %s",
-			  (unsigned long long)w.at.failed, w.error_text);
-	pthread_cond_destroy(&w.changed);
-	pthread_mutex_destroy(&w.lock);
-	return rc;
+int fs_warm_trees(struct fs *f, const char *path, unsigned levels, bool sizes,
+		  int64_t deadline,
+		  int (*progress)(void *ctx, const struct fs_warm_progress *p),
+		  void *ctx)
+{
+	struct warm w = { .deadline = deadline, .report = progress, .ctx = ctx,
+			  .metadata_only = true, .sizes = sizes,
+			  .levels = levels };
+
+	return levels ? warm(&w, f, &path, 1) : 0;
 }

@@ -330,7 +330,7 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 	if (r->redirect && *r->redirect)
 		return fail(-ENOTSUP, "redirected directories (%s) are not "
 			    "offered by this version", *r->redirect);
-	if (!f->options.state_dir)
+	if (!r->state_dir && !f->options.state_dir)
 		return fail(-ENOTSUP, "this daemon has no place for writable "
 			    "workspaces: mount with --ro");
 	if (r->workspace && !valid_name(r->workspace))
@@ -341,7 +341,9 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 	w->lock = -1;
 	w->named = r->workspace && !r->transient;
 	w->name = xstrdup(r->workspace ? r->workspace : id);
-	w->dir = xasprintf("%s/%s", f->options.state_dir, w->name);
+	w->dir = xasprintf("%s/%s", r->state_dir ? r->state_dir
+						 : f->options.state_dir,
+			   w->name);
 	rc = make_and_lock(f, w);
 	if (!rc) {
 		rc = read_meta(w);

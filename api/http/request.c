@@ -71,7 +71,18 @@ const void *request_body(const struct request *r, size_t *ret_n)
 	return r->body.len ? r->body.data : NULL;
 }
 
-int request_json(struct request *r, bool optional, json_t **ret)
+static int bad_body(struct request *r, bool plain, int status,
+		    const char *code, const char *text)
+{
+	if (plain)
+		reply_plain(r, status, "%s", text);
+	else
+		reply_error(r, status, code, "%s", text);
+	return status;
+}
+
+static int read_json(struct request *r, bool optional, bool plain,
+		     json_t **ret)
 {
 	int e;
 
@@ -80,23 +91,47 @@ int request_json(struct request *r, bool optional, json_t **ret)
 		*ret = r->json;
 		return 0;
 	}
-	if (!auth_is_json(request_header(r, "Content-Type"))) {
-		reply_error(r, 415, "UNSUPPORTED_MEDIA_TYPE",
-			    "send the body as application/json");
-		return 415;
-	}
+	if (!auth_is_json(request_header(r, "Content-Type")))
+		return bad_body(r, plain, 415, "UNSUPPORTED_MEDIA_TYPE",
+				"send the body as application/json");
 	e = json_parse((const char *)r->body.data, r->body.len,
 		       "request body", &r->json);
-	if (e) {
-		reply_error(r, 400, "BAD_PAYLOAD", "%s", error_text(e));
-		return 400;
-	}
-	if (!json_is_object(r->json)) {
-		reply_error(r, 422, "BAD_PAYLOAD",
-			    "the body must be a JSON object");
+	if (e)
+		return bad_body(r, plain, 400, "BAD_PAYLOAD", error_text(e));
+	if (!json_is_object(r->json))
+		return bad_body(r, plain, 422, "BAD_PAYLOAD",
+				"the body must be a JSON object");
+	*ret = r->json;
+	return 0;
+}
+
+int request_json(struct request *r, bool optional, json_t **ret)
+{
+	return read_json(r, optional, false, ret);
+}
+
+int request_json_plain(struct request *r, bool optional, json_t **ret)
+{
+	return read_json(r, optional, true, ret);
+}
+
+int request_text_plain(struct request *r, json_t *obj, const char *key,
+		       bool optional, const char **ret)
+{
+	json_t *v = json_object_get(obj, key);
+
+	*ret = NULL;
+	if ((!v || json_is_null(v)) && optional)
+		return 0;
+	if (!v) {
+		reply_plain(r, 422, "the body lacks \"%s\"", key);
 		return 422;
 	}
-	*ret = r->json;
+	if (!json_is_string(v)) {
+		reply_plain(r, 422, "\"%s\" must be a text", key);
+		return 422;
+	}
+	*ret = json_string_value(v);
 	return 0;
 }
 
@@ -165,6 +200,21 @@ int reply_text(struct request *r, int status, const char *type,
 	size_t n = text->len;
 
 	return reply_bytes(r, status, type, buf_steal(text), n);
+}
+
+int reply_plain(struct request *r, int status, const char *fmt, ...)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	char *s = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = xstrdup("out of memory");
+	va_end(ap);
+	buf_puts(&text, s);
+	free(s);
+	return reply_text(r, status, "text/plain; charset=utf-8", &text);
 }
 
 int reply_json(struct request *r, int status, json_t *v)

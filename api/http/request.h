@@ -39,6 +39,15 @@ const void *request_body(const struct request *r, size_t *ret_n);
  * of an answer that was already given (415, 400, 422): then return 0. No body
  * at all is an empty object if `optional`. */
 int request_json(struct request *r, bool optional, json_t **ret);
+/* The same with errors as plain text, as clients of upstream know them. */
+int request_json_plain(struct request *r, bool optional, json_t **ret);
+/* A text member, errors as plain text. 0, or 422 already answered: missing
+ * (unless optional; then *ret is NULL) or of another type. Empty is fine. */
+int request_text_plain(struct request *r, json_t *obj, const char *key,
+		       bool optional, const char **ret);
+int reply_plain(struct request *r, int status, const char *fmt, ...)
+	PRINTF(3, 4);
+
 /* A text member. 0, or 422 already answered: missing (unless optional; then
  * *ret is NULL), of another type, or empty. null counts as missing. */
 int request_text(struct request *r, json_t *obj, const char *key,

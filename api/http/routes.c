@@ -15,4 +15,5 @@ void routes_add_all(struct router *r)
 	router_add(r, v1_changes_routes);
 	router_add(r, v1_watch_routes);
 	router_add(r, v1_cache_routes);
+	router_add(r, antares_routes);
 }

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.c - antares.state_file: TOML, one table [[mounts]] for each mount, with
+ * the keys other programs know. Written whole, by rename.
+ */
+#include "api/antares/impl.h"
+#include "core/buf.h"
+#include "core/call.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "core/toml.h"
+#include "fs/mountpoint.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+
+#define STATE_MAX (16 * MiB)
+#define STATE_MOUNTS_MAX 10000u
+
+/* -- writing ---------------------------------------------------------------------- */
+
+static void put(struct buf *b, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	buf_printf(b, "%s = \"", key);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_putc(b, c);
+	}
+	buf_puts(b, "\"\n");
+}
+
+static void put_mount(struct buf *b, const struct amount *m)
+{
+	buf_puts(b, "\n[[mounts]]\n");
+	put(b, "mount_id", m->id);
+	put(b, "job_id", m->job);
+	put(b, "path", m->path);
+	put(b, "cl", m->cl);
+	put(b, "cl_path", m->cl ? m->cl_path : NULL);
+	put(b, "mountpoint", m->dir);
+	put(b, "upper_dir", m->upper);
+	put(b, "cl_dir", m->cl_dir);
+	put(b, "base_revision", m->base);
+	put(b, "revision", m->rev);
+	buf_printf(b, "created_at_epoch_ms = %lld\n",
+		   (long long)m->created_ms);
+}
+
+void antares_save(struct antares *a)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	cleanup_free char *dir = xstrdup(a->state_file);
+	char *slash = strrchr(dir, '/');
+	int rc = 0;
+
+	buf_puts(&b, "# mounts of the Antares API; written by the daemon\n");
+	lock_scope(&a->save_lock);
+	lock_take(&a->lock);
+	if (!a->first)
+		buf_puts(&b, "mounts = []\n");
+	for (const struct amount *m = a->first; m; m = m->next)
+		if (m->state != ANTARES_PROVISIONING || m->recovering)
+			put_mount(&b, m);
+	lock_drop(&a->lock);
+	if (slash && slash != dir) {
+		*slash = '\0';
+		rc = path_make_dirs(dir, 0755);
+	}
+	if (!rc)
+		rc = path_write(a->state_file, b.data, b.len, 0600, true);
+	if (rc)
+		log_warn("antares", "the record of mounts is not up to date: "
+			 "%s", error_text(rc));
+}
+
+/* -- reading ---------------------------------------------------------------------- */
+
+static char *text(const json_t *v, const char *key)
+{
+	const char *s = json_get_text(v, key, NULL);
+
+	return s && *s ? xstrdup(s) : NULL;
+}
+
+static bool take(struct antares *a, const json_t *v)
+{
+	const char *id = json_get_text(v, "mount_id", "");
+	const char *dir = json_get_text(v, "mountpoint", "");
+	struct amount *m;
+
+	if (!antares_is_id(id) || dir[0] != '/' || amount_by_id(a, id))
+		return false;
+	m = xcalloc(1, sizeof(*m));
+	m->antares = a;
+	m->refs = 1;
+	memcpy(m->id, id, sizeof(m->id));
+	m->job = text(v, "job_id");
+	m->path = text(v, "path");
+	m->dir = xstrdup(dir);
+	m->upper = text(v, "upper_dir");
+	m->cl = text(v, "cl");
+	m->cl_path = text(v, "cl_path");
+	m->cl_dir = text(v, "cl_dir");
+	m->base = text(v, "base_revision");
+	m->rev = text(v, "revision");
+	if (!m->path || m->path[0] != '/')
+		m->path = (free(m->path), xstrdup("/"));
+	if (!m->cl_path)
+		m->cl_path = xstrdup(m->path);
+	if (!m->upper)
+		m->upper = xasprintf("%s/%s", a->upper_root, id);
+	m->own_dir = !strncmp(dir, a->mount_root, strlen(a->mount_root)) &&
+		     dir[strlen(a->mount_root)] == '/';
+	m->created_ms = json_get_int(v, "created_at_epoch_ms", 0);
+	m->seen_ms = m->created_ms;
+	m->state = ANTARES_PROVISIONING;
+	m->recovering = true;
+	m->next = a->first;
+	a->first = m;
+	return true;
+}
+
+static int read_state(struct antares *a)
+{
+	cleanup_free char *file = NULL;
+	json_t *doc = NULL, *where = NULL, *v;
+	struct toml_error e = { 0 };
+	size_t len, i, strange = 0;
+	int rc = path_read(a->state_file, STATE_MAX, &file, &len);
+
+	if (rc)
+		return rc;
+	rc = toml_read(file, len, &doc, &where, &e);
+	if (rc)
+		rc = fail(rc, "%s:%u:%u: %s", a->state_file, e.line, e.column,
+			  e.reason);
+	else if (json_array_size(json_object_get(doc, "mounts")) >
+		 STATE_MOUNTS_MAX)
+		rc = fail(-EBADMSG, "%s: too many mounts", a->state_file);
+	if (!rc)
+		json_array_foreach(json_object_get(doc, "mounts"), i, v)
+			strange += !take(a, v);
+	if (strange)
+		log_warn("antares", "%s: %zu entries of another program are "
+			 "left out", a->state_file, strange);
+	json_decref(doc);
+	json_decref(where);
+	return rc;
+}
+
+void antares_load(struct antares *a)
+{
+	cleanup_free char *aside = NULL;
+	int rc;
+
+	if (access(a->state_file, F_OK))
+		return;
+	rc = read_state(a);
+	if (!rc)
+		return;
+	aside = xasprintf("%s.bad", a->state_file);
+	log_warn("antares", "the record of mounts is set aside as %s: %s",
+		 aside, error_text(rc));
+	rename(a->state_file, aside);
+}
+
+/* -- coming back ------------------------------------------------------------------- */
+
+struct comeback {
+	struct pool_task task;
+	struct amount *m;
+};
+
+/* What api/mounts does not bring back by itself (its record is in the store,
+ * which may have been removed). */
+static void come_back(struct pool_task *t)
+{
+	struct comeback *c = container_of(t, struct comeback, task);
+	struct amount *m = c->m;
+	struct antares *a = m->antares;
+	cleanup_free char *spec = antares_spec(m->rev, m->cl, m->cl_path);
+	cleanup_free char *root = xstrdup(m->upper);
+	char *name = strrchr(root, '/');
+	struct fs_mount_request r = {
+		.source = a->source, .rev = spec, .subdir = m->path + 1,
+		.dir = m->dir, .job = m->job, .state_dir = root,
+		.metadata = FS_METADATA_ONDEMAND, .allow_other = -1,
+		.uid = -1, .gid = -1,
+		.deadline = deadline_in_ms(ANTARES_TIMEOUT_MS),
+	};
+	struct fs_mount_info info;
+	struct call call;
+	int rc;
+
+	*name = '\0';
+	r.workspace = name + 1;
+	call_enter(&call, r.deadline, &a->ending);
+	rc = mounts_add(daemon_mounts(a->daemon), &r, &info);
+	call_leave(&call);
+	lock_take(&a->lock);
+	if (!rc && m->recovering) {
+		m->recovering = false;
+		amount_set_rev(m, info.rev);
+		amount_state(m, ANTARES_READY, NULL);
+	} else if (rc && rc != -EEXIST && m->recovering) {
+		m->recovering = false;
+		amount_state(m, ANTARES_FAILED, error_text(rc));
+	}
+	lock_drop(&a->lock);
+	if (!rc)
+		fs_mount_info_done(&info);
+	amount_put(m);
+	free(c);
+}
+
+/* Kept by a daemon that is gone, and nobody's? */
+static bool abandoned(struct antares *a, const char *upper)
+{
+	cleanup_free char *path = xasprintf("%s/lock", upper);
+	cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return false;
+	for (const struct amount *m = a->first; m; m = m->next)
+		if (!strcmp(m->upper, upper))
+			return false;
+	return true;
+}
+
+/* Directories of mounts that were being made, or kept warm, when a daemon
+ * died. */
+static void sweep(struct antares *a)
+{
+	DIR *d = opendir(a->upper_root);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		cleanup_free char *upper = xasprintf("%s/%s", a->upper_root,
+						     e->d_name);
+		cleanup_free char *dir = xasprintf("%s/%s", a->mount_root,
+						   e->d_name);
+		cleanup_free char *cl = xasprintf("%s/%s", a->cl_root,
+						  e->d_name);
+		struct statvfs st;
+		bool ours;
+
+		if (!antares_is_id(e->d_name))
+			continue;
+		lock_take(&a->lock);
+		ours = abandoned(a, upper);
+		lock_drop(&a->lock);
+		if (!ours)
+			continue;
+		log_info("antares", "removing what is left of mount %s",
+			 e->d_name);
+		if (statvfs(dir, &st) && errno == ENOTCONN)
+			mountpoint_detach(dir, true);
+		antares_clean(dir, upper, cl);
+	}
+	if (d)
+		closedir(d);
+}
+
+void antares_recover(struct antares *a)
+{
+	struct amount **all;
+	size_t n = 0, used = 0;
+
+	sweep(a);
+	n = antares_count(a);
+	all = xcalloc(n + 1, sizeof(struct amount *));
+	lock_take(&a->lock);
+	for (struct amount *m = a->first; m && used < n; m = m->next) {
+		m->refs++;
+		all[used++] = m;
+	}
+	lock_drop(&a->lock);
+	for (size_t i = 0; i < used; i++) {
+		struct comeback *c = xcalloc(1, sizeof(*c));
+
+		c->m = all[i];
+		c->task.run = come_back;
+		pool_add(a->pool, &c->task);
+	}
+	free(all);
+}
