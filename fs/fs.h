@@ -238,6 +238,11 @@ int fs_journal(struct fs *f, const char *id_or_dir, struct fs_clock since,
 	       int (*fn)(void *ctx, const struct fs_journal_entry *e),
 	       void *ctx, struct fs_clock *ret);
 
+/* Since when paths show what they show, where a switch changed them: a copy,
+ * keyed by node_key (times.h). NULL: no such mount. The caller frees. */
+struct times;
+struct times *fs_times(struct fs *f, const char *id_or_dir);
+
 /* -- asking about paths ---------------------------------------------------- */
 
 struct fs_path_info {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* history.c - the journal, for callers outside FUSE. */
+/* history.c - the journal and the times of paths, for callers outside FUSE. */
 #include "core/error.h"
 #include "fs/changes.h"
 #include "fs/mount.h"
+#include "fs/times.h"
+#include "fs/view.h"
 
 struct reader {
 	int (*fn)(void *ctx, const struct fs_journal_entry *e);
@@ -46,4 +48,24 @@ int fs_journal(struct fs *f, const char *id_or_dir, struct fs_clock since,
 			  "it", m->dir);
 	mount_release(m);
 	return rc;
+}
+
+static void copy_time(void *ctx, uint64_t key, int64_t time_ns)
+{
+	times_set(ctx, key, time_ns);
+}
+
+struct times *fs_times(struct fs *f, const char *id_or_dir)
+{
+	struct mount *m = mount_acquire(f, id_or_dir);
+	struct times *copy;
+
+	if (!m)
+		return NULL;
+	copy = times_new();
+	view_lock(m);
+	times_each(m->times, copy_time, copy);
+	view_unlock(m);
+	mount_release(m);
+	return copy;
 }

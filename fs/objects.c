@@ -345,6 +345,11 @@ static int start(struct fs_objects *o)
 	return rc;
 }
 
+const char *fs_objects_dir(const struct fs_objects *o)
+{
+	return o->dir;
+}
+
 void fs_objects_free(struct fs_objects *o)
 {
 	bool aborted;

@@ -24,6 +24,8 @@ struct fs_objects;
  * dead mount. -EBADMSG: not a table. Errors as of fs_mount. */
 int fs_objects_new(struct fs *f, const char *mount_id, const char *table,
 		   const char *dir, struct fs_objects **ret);
+/* Where it is. */
+const char *fs_objects_dir(const struct fs_objects *o);
 /* Unmounts, lazily if busy; the directory is removed. NULL is fine. */
 void fs_objects_free(struct fs_objects *o);
 

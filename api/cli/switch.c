@@ -58,6 +58,8 @@ static void print(const json_t *v)
 	       (long long)json_get_int(v, "removed", 0),
 	       (long long)json_get_int(v, "kept", 0),
 	       cli_span(json_get_int(v, "ns", 0), took));
+	if (*cli_text(v, "git"))
+		printf("git: %s\n", cli_text(v, "git"));
 	if (json_get_int(v, "conflict_count", 0))
 		printf("%lld conflicts%s:\n",
 		       (long long)json_get_int(v, "conflict_count", 0),

@@ -83,6 +83,16 @@ static uint32_t git_mode(const struct tree_entry *e)
 	}
 }
 
+/* The number of an inode is also the key of its path (node.h). */
+static int64_t mtime_of(const struct gitindex *x, const struct tree_entry *e,
+			uint64_t ino)
+{
+	int64_t t = e->mtime_ns == SCORPIO_TIME_UNKNOWN ? x->o->time_ns
+							: e->mtime_ns;
+
+	return x->o->times ? times_get(x->o->times, ino, t) : t;
+}
+
 /* The first name of a block stands there whole; a reader that does not know
  * of blocks drops all of the one before. */
 static bool start_block(struct gitindex *x)
@@ -101,8 +111,7 @@ static int put_entry(struct gitindex *x, const struct tree_entry *e,
 		     uint64_t ino, uint32_t size)
 {
 	size_t len = x->path.len, same = 0, n;
-	int64_t mtime = e->mtime_ns == SCORPIO_TIME_UNKNOWN ? x->o->time_ns
-							    : e->mtime_ns;
+	int64_t mtime = mtime_of(x, e, ino);
 	uint8_t tail[12], number[10];
 	uint32_t mode = git_mode(e), flags = (uint32_t)MIN(len, 0xfffu);
 
@@ -253,9 +262,7 @@ static uint32_t add_dir(struct gitindex *x, const struct tree_entry *e,
 	*d = (struct dirent_node){
 		.ino = ino, .name = x->names.len, .name_len = e->name_len,
 		.first = NO_DIR, .next = NO_DIR,
-		.mtime_ns = e->mtime_ns == SCORPIO_TIME_UNKNOWN
-				    ? x->o->time_ns
-				    : e->mtime_ns,
+		.mtime_ns = mtime_of(x, e, ino),
 	};
 	memcpy(d->id, e->id, GIT_RAW);
 	buf_put(&x->names, e->name, e->name_len);

@@ -22,12 +22,14 @@
 #define API_GITWORK_GITINDEX_H
 
 #include "cache/store.h"
+#include "fs/times.h"
 
 struct gitindex_options {
 	struct store *store;
 	uint16_t space;         /* of git ids in the store */
 	struct scorpio_id root; /* 20 bytes */
 	int64_t time_ns; /* of entries without a time of their own */
+	const struct times *times; /* of those that a switch changed, or NULL */
 	uint32_t uid, gid, dev;
 	const char *worktree; /* absolute, without links */
 	const char *token;    /* of the file system monitor */

@@ -125,13 +125,66 @@ static void run(struct pool_task *t)
 			 error_text(rc));
 	lock_take(&g->lock);
 	j->running = false;
-	gone = j->gone;
+	gone = j->gone && !j->busy;
 	if (gone)
 		unlink_job(g, j);
 	pthread_cond_broadcast(&g->changed);
 	lock_drop(&g->lock);
 	if (gone)
 		job_free(j);
+}
+
+/* The job of a mount, once its repository is ready and nobody else has it. */
+static struct gitjob *job_take(struct gitwork *g, const char *id_or_dir,
+			       int64_t deadline)
+{
+	struct fs_mount_info i;
+	struct gitjob *j;
+
+	if (fs_find(g->fs, id_or_dir, &i))
+		return NULL;
+	lock_take(&g->lock);
+	while ((j = find_job(g, i.id)) && (!j->prepared || j->busy) &&
+	       now_ns() < deadline)
+		lock_wait(&g->changed, &g->lock, deadline);
+	if (j && j->prepared && !j->busy && !strcmp(j->state, "ready"))
+		j->busy = true;
+	else
+		j = NULL;
+	lock_drop(&g->lock);
+	fs_mount_info_done(&i);
+	return j;
+}
+
+static void job_give(struct gitjob *j)
+{
+	struct gitwork *g = j->g;
+	bool gone;
+
+	lock_take(&g->lock);
+	j->busy = false;
+	gone = j->gone && !j->running;
+	if (gone)
+		unlink_job(g, j);
+	pthread_cond_broadcast(&g->changed);
+	lock_drop(&g->lock);
+	if (gone)
+		job_free(j);
+}
+
+int gitwork_switch(struct gitwork *g, const char *id_or_dir,
+		   const struct fs_switch_request *r, gitwork_move_fn move,
+		   void *ctx, struct fs_switch_result *ret, char **ret_git)
+{
+	struct gitjob *j = job_take(g, id_or_dir, r->deadline);
+	int rc;
+
+	*ret_git = NULL;
+	if (!j) /* no repository, or none that could be made */
+		return move(ctx, r, ret);
+	rc = gitfollow_switch(j, r, move, ctx, ret, ret_git);
+	job_give(j);
+	return rc;
 }
 
 static bool is_commit(const char *rev)
@@ -149,17 +202,14 @@ static struct gitjob *job_new(struct gitwork *g, const struct fs_mount_info *i,
 	j->source = xstrdup(source);
 	j->dir = xstrdup(i->dir);
 	j->state_dir = xstrdup(i->state_dir);
-	j->rev = xstrdup(i->rev);
-	j->label = xstrdup(i->label ? i->label : "");
 	j->state = "preparing";
 	j->deadline = deadline_in_ms(PREPARE_MS);
 	j->task.run = run;
 	return j;
 }
 
-/* What the index will be made of. A workspace that was changed already has no
- * clock to begin with: git then looks itself, once. */
-static int look(struct gitjob *j, const struct fs_mount_info *i)
+/* What the index will be made of. */
+int gitjob_look(struct gitjob *j, const struct fs_mount_info *i)
 {
 	struct fs_path_info root;
 	struct fs_clock clock = { 0 };
@@ -167,14 +217,17 @@ static int look(struct gitjob *j, const struct fs_mount_info *i)
 
 	if (rc)
 		return rc;
+	free(j->rev);
+	free(j->label);
+	j->rev = xstrdup(i->rev);
+	j->label = xstrdup(i->label ? i->label : "");
 	j->root = root.id;
 	j->time_ns = root.mtime_ns;
 	j->space = (uint16_t)(root.key.bytes[0] << 8 | root.key.bytes[1]);
 	fs_path_info_done(&root);
-	if (!i->changed)
-		rc = fs_journal(j->g->fs, j->id, (struct fs_clock){ 0 }, 0,
-				NULL, NULL, &clock);
-	gitmonitor_token(clock, j->token);
+	rc = fs_journal(j->g->fs, j->id, (struct fs_clock){ 0 }, 0, NULL,
+			NULL, &clock);
+	gitmonitor_token(clock, i->changed, j->token);
 	return rc;
 }
 
@@ -193,7 +246,7 @@ void gitwork_mounted(struct gitwork *g, const struct fs_mount_info *i,
 	else if (!is_commit(i->rev))
 		rc = fail(-ENOTSUP, "%s is not a commit", i->rev);
 	else
-		rc = look(j, i);
+		rc = gitjob_look(j, i);
 	if (rc) {
 		j->state = "failed";
 		j->why = xstrdup(error_text(rc));
@@ -214,7 +267,7 @@ void gitwork_unmounted(struct gitwork *g, const char *mount_id)
 
 	lock_take(&g->lock);
 	j = find_job(g, mount_id);
-	if (j && j->running) {
+	if (j && (j->running || j->busy)) {
 		j->gone = true;
 		__atomic_store_n(&j->cancel, true, __ATOMIC_RELAXED);
 	} else if (j) {

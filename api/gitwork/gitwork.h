@@ -29,6 +29,9 @@
 
 struct gitwork;
 
+typedef int (*gitwork_move_fn)(void *ctx, const struct fs_switch_request *r,
+			       struct fs_switch_result *ret);
+
 struct gitwork_options {
 	struct fs *fs;       /* borrowed */
 	struct store *store; /* borrowed */
@@ -50,6 +53,25 @@ void gitwork_unmounted(struct gitwork *g, const char *mount_id);
  * frees. */
 char *gitwork_state(struct gitwork *g, const char *mount_id,
 		    int64_t deadline);
+
+/* Show another revision in files and repository. `move` moves the files (as
+ * fs_switch does; r may be a dry run, or name the revision otherwise) and is
+ * called with ctx, not always once. git follows:
+ *
+ *	a branch   HEAD stands on the local branch of that name, which is made,
+ *	           or moved if it has nothing of its own; else HEAD is detached
+ *	otherwise  HEAD is detached at the commit
+ *	index      that of the revision; private changes are changes
+ *
+ * A merge or rebase under way, staged entries, and commits that the revision
+ * shown does not have are refused (-EBUSY, nothing moved) unless forced: then
+ * staged entries are dropped, their files stay changed.
+ * If the daemon dies in between, the next mount brings git after the files.
+ * *ret_git: where HEAD is, or why not; NULL without a repository. Caller frees.
+ * Blocking; a second for a million files. Other errors as of fs_switch. */
+int gitwork_switch(struct gitwork *g, const char *id_or_dir,
+		   const struct fs_switch_request *r, gitwork_move_fn move,
+		   void *ctx, struct fs_switch_result *ret, char **ret_git);
 
 /* Does the repository of this workspace hold nothing that is not elsewhere? */
 bool gitwork_pristine(const char *state_dir);

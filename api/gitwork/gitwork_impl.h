@@ -24,7 +24,9 @@ struct gitjob { /* the repository of one mounted workspace */
 	struct pool_task task;
 	struct gitwork *g;
 	/* constant */
-	char *id, *source, *dir, *state_dir, *rev, *label;
+	char *id, *source, *dir, *state_dir;
+	/* of who prepares, then of who has `busy` */
+	char *rev, *label;
 	struct scorpio_id root;
 	uint16_t space;
 	int64_t time_ns;
@@ -36,10 +38,15 @@ struct gitjob { /* the repository of one mounted workspace */
 	/* lock: gitwork.lock */
 	struct gitjob *next;
 	bool running, gone;
+	bool busy; /* somebody switches */
 	bool prepared;
 	const char *state; /* static */
 	char *why;
 };
+
+/* gitwork.c: learn rev, label, root and token from the mount. A workspace that
+ * was changed already has its changes named by the first answer. */
+int gitjob_look(struct gitjob *j, const struct fs_mount_info *i);
 
 /* prepare.c: bring the repository of a workspace into being, or up to date. */
 int gitprepare(struct gitjob *j);
@@ -48,13 +55,23 @@ char *gitprepare_gitdir(const char *state_dir);
 /* run.c: git, without a shell, as the daemon. Output (may be NULL) without the
  * last newline. -EIO with what git said if it failed. */
 int gitrun(struct gitjob *j, const char *const *argv, struct buf *out);
+/* The same for a program whose exit code is an answer. */
+int gitrun_code(struct gitjob *j, const char *const *argv, struct buf *out,
+		int *ret_code);
 int gitrun_input(struct gitjob *j, const char *const *argv, const void *p,
 		 size_t n);
 
 /* history.c: when all is ready, what may take long. */
 int gitserver_background(struct gitjob *j);
 
-/* monitor.c */
-void gitmonitor_token(struct fs_clock clock, char out[GITWORK_TOKEN_MAX]);
+/* monitor.c: with `changes`, every private change is named on top of what
+ * happened since. */
+void gitmonitor_token(struct fs_clock clock, bool changes,
+		      char out[GITWORK_TOKEN_MAX]);
+
+/* follow.c: the files moved, or shall move, to another revision. */
+int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,
+		     gitwork_move_fn move, void *ctx,
+		     struct fs_switch_result *ret, char **ret_git);
 
 #endif

@@ -8,10 +8,15 @@
  */
 #include "api/gitwork/gitwork_impl.h"
 
+#include "core/clock.h"
 #include "core/error.h"
+
+#include <sys/stat.h>
 
 #define ANSWER_MAX (64 * MiB)
 #define INSIDE "/.scorpio" /* of a name that nobody has */
+#define ALL_CHANGES ":changes"
+#define CHANGES_MS 30000
 
 struct answer {
 	struct buf names; /* NUL-terminated */
@@ -19,19 +24,23 @@ struct answer {
 	bool everything;
 };
 
-void gitmonitor_token(struct fs_clock c, char out[GITWORK_TOKEN_MAX])
+void gitmonitor_token(struct fs_clock c, bool changes,
+		      char out[GITWORK_TOKEN_MAX])
 {
-	snprintf(out, GITWORK_TOKEN_MAX, "scorpio:%llx:%llu",
-		 (unsigned long long)c.generation, (unsigned long long)c.seq);
+	snprintf(out, GITWORK_TOKEN_MAX, "scorpio:%llx:%llu%s",
+		 (unsigned long long)c.generation, (unsigned long long)c.seq,
+		 changes ? ALL_CHANGES : "");
 }
 
-static bool parse(const char *token, struct fs_clock *ret)
+static bool parse(const char *token, struct fs_clock *ret, bool *ret_changes)
 {
 	unsigned long long generation, seq;
 	int end = 0;
 
-	if (sscanf(token, "scorpio:%llx:%llu%n", &generation, &seq, &end) !=
-		    2 || token[end])
+	if (sscanf(token, "scorpio:%llx:%llu%n", &generation, &seq, &end) != 2)
+		return false;
+	*ret_changes = !strcmp(token + end, ALL_CHANGES);
+	if (token[end] && !*ret_changes)
 		return false;
 	*ret = (struct fs_clock){ generation, seq };
 	return generation != 0;
@@ -66,6 +75,28 @@ static int add(void *ctx, const struct fs_journal_entry *e)
 	return 0;
 }
 
+/* A private change, for an index that was made as if there were none. */
+static int add_change(void *ctx, const struct fs_change *c)
+{
+	struct answer *a = ctx;
+	bool dir = S_ISDIR(c->mode);
+
+	if (a->names.len > ANSWER_MAX) {
+		a->everything = true;
+		return 1;
+	}
+	name(a, c->path, "");
+	if (!c->mode || c->kind == FS_TYPECHANGE || c->kind == FS_RENAMED)
+		name(a, c->path, "/"); /* what the revision has below */
+	if (c->from)
+		name(a, c->from, "/");
+	if (c->from)
+		name(a, c->from, "");
+	if (dir)
+		name(a, c->path, INSIDE);
+	return 0;
+}
+
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -95,12 +126,18 @@ int gitwork_changed(struct gitwork *g, const char *id_or_dir,
 	char next[GITWORK_TOKEN_MAX];
 	struct answer a = { .n = 0 };
 	struct fs_clock since = { 0 }, now = { 0 };
+	bool changes = false;
 	int rc;
 
-	a.everything = !parse(token, &since);
+	a.everything = !parse(token, &since, &changes);
 	if (a.everything)
 		since = (struct fs_clock){ 0 };
 	rc = fs_journal(g->fs, id_or_dir, since, 0, add, &a, &now);
+	if (!rc && changes && !a.everything)
+		rc = fs_changes(g->fs, id_or_dir, deadline_in_ms(CHANGES_MS),
+				add_change, &a);
+	if (rc > 0)
+		rc = 0;
 	if (rc == -ESTALE || (!rc && a.everything)) {
 		/* on from here, whatever was given of it */
 		a.everything = true;
@@ -108,7 +145,7 @@ int gitwork_changed(struct gitwork *g, const char *id_or_dir,
 				add, &a, &now);
 	}
 	if (!rc) {
-		gitmonitor_token(now, next);
+		gitmonitor_token(now, false, next);
 		buf_put(ret, next, strlen(next) + 1);
 		if (a.everything)
 			buf_put(ret, "/", 2);

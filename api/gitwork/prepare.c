@@ -196,7 +196,7 @@ static int put_head(struct gitprepare *p)
 {
 	cleanup_free char *head =
 		p->branch ? xasprintf("ref: refs/heads/%s\n", p->branch)
-			  : xasprintf("%s\n", p->job->rev);
+			  : xasprintf("%s\n", p->rev);
 	cleanup_buf struct buf refs = BUF_INIT;
 	int rc = gitprepare_write(p->build, "HEAD", head, strlen(head));
 
@@ -205,8 +205,7 @@ static int put_head(struct gitprepare *p)
 	buf_puts(&refs, "# pack-refs with:\n");
 	buf_put(&refs, p->refs.data, p->refs.len);
 	if (p->branch)
-		buf_printf(&refs, "%s refs/heads/%s\n", p->job->rev,
-			   p->branch);
+		buf_printf(&refs, "%s refs/heads/%s\n", p->rev, p->branch);
 	rc = gitprepare_write(p->build, "packed-refs", refs.data, refs.len);
 	/* by which gitwork_pristine knows that nothing was added */
 	if (!rc)
@@ -220,14 +219,14 @@ static int put_head(struct gitprepare *p)
 
 /* -- the index ---------------------------------------------------------------------------- */
 
-static int write_index(struct gitprepare *p)
+static int write_index(struct gitprepare *p, const char *path,
+		       const struct times *times)
 {
-	cleanup_free char *path = xasprintf("%s/index", p->build);
 	struct gitjob *j = p->job;
 	const char *all[] = { j->dir };
 	struct gitindex_options o = {
 		.store = j->g->store, .space = j->space, .root = j->root,
-		.time_ns = j->time_ns, .uid = p->uid, .gid = p->gid,
+		.time_ns = j->time_ns, .times = times, .uid = p->uid, .gid = p->gid,
 		.dev = (uint32_t)p->dev, .worktree = j->dir,
 		.token = j->token, .cancel = &j->cancel,
 		.tree = p->harvest ? githarvest_tree : NULL,
@@ -249,6 +248,15 @@ static int write_index(struct gitprepare *p)
 	}
 	return fail(-EIO, "the store is too small for the directories of "
 		    "this revision");
+}
+
+int gitprepare_index(struct gitprepare *p, const char *path)
+{
+	struct times *times = fs_times(p->job->g->fs, p->job->id);
+	int rc = write_index(p, path, times);
+
+	times_free(times);
+	return rc;
 }
 
 /* -- the whole ------------------------------------------------------------------------------ */
@@ -289,8 +297,18 @@ static int give_away(int at, const char *name, uid_t uid, gid_t gid)
 	return rc;
 }
 
+int gitprepare_give(const struct gitprepare *p, const char *name)
+{
+	cleanup_free char *path = xasprintf("%s/%s", p->gitdir, name);
+
+	if (p->uid == geteuid() || access(path, F_OK))
+		return 0;
+	return give_away(AT_FDCWD, path, p->uid, p->gid);
+}
+
 static int build(struct gitprepare *p)
 {
+	cleanup_free char *index = xasprintf("%s/index", p->build);
 	int rc = path_make_dirs(p->build, 0755);
 
 	if (!rc)
@@ -310,7 +328,7 @@ static int build(struct gitprepare *p)
 	if (!rc)
 		rc = put_origin_head(p);
 	if (!rc)
-		rc = write_index(p);
+		rc = gitprepare_index(p, index);
 	if (!rc && p->harvest)
 		rc = gitserver_finish(p);
 	if (!rc && p->uid != geteuid())
@@ -341,36 +359,53 @@ static int refresh(struct gitprepare *p)
 	free(p->build);
 	p->build = xstrdup(p->gitdir);
 	rc = put_place(p);
-	return rc ? rc : put_contact(p);
+	if (!rc)
+		rc = put_contact(p);
+	return rc ? rc : gitfollow_recover(p);
+}
+
+int gitprepare_begin(struct gitprepare *p, struct gitjob *j)
+{
+	struct stat st;
+
+	*p = (struct gitprepare){ .job = j };
+	if (stat(j->dir, &st))
+		return fail(-errno, "%s: %s", j->dir, strerror(errno));
+	p->uid = st.st_uid;
+	p->gid = st.st_gid;
+	p->dev = st.st_dev;
+	p->gitdir = gitprepare_gitdir(j->state_dir);
+	p->build = xasprintf("%s.new", p->gitdir);
+	p->rev = j->rev;
+	if (!strncmp(j->label, "refs/heads/", 11))
+		p->branch = j->label + 11;
+	return 0;
+}
+
+void gitprepare_done(struct gitprepare *p)
+{
+	free(p->gitdir);
+	free(p->build);
+	free(p->url);
+	free(p->head);
+	free(p->shared);
+	free(p->view);
+	githarvest_free(p->harvest);
+	buf_done(&p->refs);
 }
 
 int gitprepare(struct gitjob *j)
 {
-	struct gitprepare p = { .job = j };
-	struct stat st;
-	int rc = 0;
+	struct gitprepare p;
+	int rc = gitprepare_begin(&p, j);
 
-	if (stat(j->dir, &st))
-		return fail(-errno, "%s: %s", j->dir, strerror(errno));
-	p.uid = st.st_uid;
-	p.gid = st.st_gid;
-	p.dev = st.st_dev;
-	p.gitdir = gitprepare_gitdir(j->state_dir);
-	p.build = xasprintf("%s.new", p.gitdir);
-	if (!strncmp(j->label, "refs/heads/", 11))
-		p.branch = j->label + 11;
+	if (rc)
+		return rc;
 	rc = put_gitfile(&p);
 	if (!rc)
 		rc = complete(&p) ? refresh(&p) : build(&p);
 	if (!rc)
 		rc = gitserver_show(&p);
-	free(p.gitdir);
-	free(p.build);
-	free(p.url);
-	free(p.head);
-	free(p.shared);
-	free(p.view);
-	githarvest_free(p.harvest);
-	buf_done(&p.refs);
+	gitprepare_done(&p);
 	return rc;
 }

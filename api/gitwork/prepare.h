@@ -8,6 +8,7 @@
 struct gitprepare {
 	struct gitjob *job;
 	char *gitdir, *build; /* where it will be, where it is made */
+	const char *rev;      /* the commit */
 	const char *branch;   /* checked out; NULL: a commit */
 	uid_t uid;
 	gid_t gid;
@@ -22,6 +23,16 @@ struct gitprepare {
 	struct githarvest *harvest; /* while the index is made */
 	struct gitindex_stats stats;
 };
+
+int gitprepare_begin(struct gitprepare *p, struct gitjob *j);
+void gitprepare_done(struct gitprepare *p);
+/* Write the index of the job's revision to this file. */
+int gitprepare_index(struct gitprepare *p, const char *path);
+/* Give a file, or a directory and all in it, to the owner the mount shows;
+ * none is fine. */
+int gitprepare_give(const struct gitprepare *p, const char *name);
+/* follow.c: the daemon ended in the middle of a switch. */
+int gitfollow_recover(struct gitprepare *p);
 
 /* A small file in dir. */
 int gitprepare_write(const char *dir, const char *name, const void *p,
@@ -44,6 +55,8 @@ const char *const *githarvest_ignores(struct githarvest *h, size_t *ret_n);
 
 /* server.c: a repository on a server. */
 int gitserver_setup(struct gitprepare *p, const char *url);
+/* Make ready for another revision: have its commit. */
+int gitserver_follow(struct gitprepare *p);
 /* When the index is there: trees, table. */
 int gitserver_finish(struct gitprepare *p);
 /* Show the objects of the revision. Also for one that was made before. */

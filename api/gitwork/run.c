@@ -21,8 +21,9 @@ static int take(void *ctx, const void *data, uint64_t n)
 	return 0;
 }
 
+/* ret_code: may be NULL, then anything but 0 is an error. */
 static int run(struct gitjob *j, const char *const *argv, const void *input,
-	       size_t len, struct buf *out)
+	       size_t len, struct buf *out, int *ret_code)
 {
 	const char *env[] = { "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 			      "GIT_OPTIONAL_LOCKS=0", "GIT_ASKPASS=",
@@ -42,7 +43,9 @@ static int run(struct gitjob *j, const char *const *argv, const void *input,
 	call_leave(&call);
 	if (rc == -ENOENT)
 		return fail(rc, "the program git is not installed");
-	if (!rc && x.exit_status)
+	if (!rc && ret_code)
+		*ret_code = x.exit_status;
+	else if (!rc && x.exit_status)
 		rc = fail(-EIO, "git says: %s",
 			  *x.error ? x.error : "nothing");
 	if (!rc && out && out->len && out->data[out->len - 1] == '\n')
@@ -52,11 +55,17 @@ static int run(struct gitjob *j, const char *const *argv, const void *input,
 
 int gitrun(struct gitjob *j, const char *const *argv, struct buf *out)
 {
-	return run(j, argv, NULL, 0, out);
+	return run(j, argv, NULL, 0, out, NULL);
+}
+
+int gitrun_code(struct gitjob *j, const char *const *argv, struct buf *out,
+		int *ret_code)
+{
+	return run(j, argv, NULL, 0, out, ret_code);
 }
 
 int gitrun_input(struct gitjob *j, const char *const *argv, const void *p,
 		 size_t n)
 {
-	return run(j, argv, p, n, NULL);
+	return run(j, argv, p, n, NULL, NULL);
 }

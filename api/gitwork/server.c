@@ -18,6 +18,7 @@
  */
 #include "api/gitwork/server.h"
 
+#include "backends/git/url.h"
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -53,11 +54,15 @@ char *gitserver_shared(const char *state_dir, const char *url)
 	return gitserver_base(state_dir, "sources", name);
 }
 
-static char *view_dir(const char *state_dir)
+/* One for each revision: a program of git's that began before a switch goes on
+ * with the one it knows. */
+static char *view_dir(const char *state_dir, const char *rev)
 {
 	const char *slash = strrchr(state_dir, '/');
+	cleanup_free char *name = xasprintf("%s@%.12s",
+					    slash ? slash + 1 : "x", rev);
 
-	return gitserver_base(state_dir, "views", slash ? slash + 1 : "x");
+	return gitserver_base(state_dir, "views", name);
 }
 
 int gitserver_lock(const char *shared)
@@ -127,7 +132,7 @@ static int make_shared(struct gitprepare *p)
 /* The mounted commit alone, or, once history is there, up to it. */
 static int fetch_commit(struct gitprepare *p)
 {
-	const char *rev = p->job->rev;
+	const char *rev = p->rev;
 	cleanup_free char *mark = xasprintf("commit-%s", rev);
 	cleanup_free char *spec = xasprintf("+%s:refs/scorpio/%s", rev, rev);
 	bool whole = gitserver_marked(p->shared, "history");
@@ -156,6 +161,33 @@ static int put_alternates(struct gitprepare *p)
 				strlen(text));
 }
 
+/* The same in a repository that is in use: what else stands there stays. */
+static int update_alternates(struct gitprepare *p)
+{
+	cleanup_free char *path = xasprintf("%s/objects/info/alternates",
+					    p->gitdir);
+	cleanup_free char *views = gitserver_base(p->job->state_dir, "views",
+						  "");
+	cleanup_buf struct buf b = BUF_INIT;
+	cleanup_free char *text = NULL;
+	size_t n;
+	int rc = path_read(path, MiB, &text, &n);
+
+	if (rc)
+		return rc;
+	for (const char *s = text; *s; s += n) {
+		n = strcspn(s, "\n");
+		n += s[n] == '\n';
+		if (strncmp(s, views, strlen(views)) != 0)
+			buf_put(&b, s, n);
+	}
+	buf_printf(&b, "%s\n", p->view);
+	if (b.len == strlen(text) && !memcmp(b.data, text, b.len))
+		return 0;
+	rc = path_write(path, b.data, b.len, 0644, false);
+	return rc ? rc : gitprepare_give(p, "objects/info/alternates");
+}
+
 static int copy_shallow(struct gitprepare *p)
 {
 	cleanup_free char *path = xasprintf("%s/shallow", p->shared);
@@ -177,7 +209,7 @@ int gitserver_setup(struct gitprepare *p, const char *url)
 	p->url = xstrdup(url);
 	p->promisor = true;
 	p->shared = gitserver_shared(p->job->state_dir, url);
-	p->view = view_dir(p->job->state_dir);
+	p->view = view_dir(p->job->state_dir, p->rev);
 	p->harvest = githarvest_new();
 	views = gitserver_base(p->job->state_dir, "views", "");
 	rc = path_make_dirs(p->shared, 0755);
@@ -200,7 +232,46 @@ int gitserver_setup(struct gitprepare *p, const char *url)
 	close(lock);
 	if (!rc && p->branch && !p->refs.len)
 		buf_printf(&p->refs, "%s refs/remotes/origin/%s\n",
-			   p->job->rev, p->branch);
+			   p->rev, p->branch);
+	return rc;
+}
+
+/* Is this a workspace of a server's repository? Then where the shared one is. */
+static int find_shared(struct gitprepare *p)
+{
+	struct giturl url;
+	const char *why;
+	int rc = giturl_parse(p->job->source, &url, &why);
+
+	if (rc)
+		return fail(rc, "%s", why);
+	if (url.kind != GITURL_LOCAL) {
+		p->shared = gitserver_shared(p->job->state_dir, url.text);
+		p->url = xstrdup(url.text);
+	}
+	giturl_done(&url);
+	return 0;
+}
+
+int gitserver_follow(struct gitprepare *p)
+{
+	cleanup_free char *shallow = xasprintf("%s/shallow", p->gitdir);
+	int lock, rc = find_shared(p);
+
+	if (rc || !p->shared)
+		return rc;
+	lock = gitserver_lock(p->shared);
+	if (lock < 0)
+		return lock;
+	rc = fetch_commit(p);
+	if (!rc && !access(shallow, F_OK)) {
+		free(p->build);
+		p->build = xstrdup(p->gitdir);
+		rc = copy_shallow(p);
+	}
+	close(lock);
+	if (!rc && !p->harvest)
+		p->harvest = githarvest_new();
 	return rc;
 }
 
@@ -210,7 +281,7 @@ static int store_trees(struct gitprepare *p)
 {
 	const char *argv[] = { "git", HERE(p), "index-pack", "--stdin",
 			       "--promisor=scorpio", NULL };
-	cleanup_free char *mark = xasprintf("trees-%s", p->job->rev);
+	cleanup_free char *mark = xasprintf("trees-%s", p->rev);
 	const struct buf *pack;
 	int lock, rc;
 
@@ -254,7 +325,7 @@ int gitserver_finish(struct gitprepare *p)
 	const struct buf *table = githarvest_table(p->harvest);
 	int rc = store_trees(p);
 
-	if (!rc)
+	if (!rc) /* a new file: the old one may be mapped */
 		rc = gitprepare_write(p->build, "scorpio.blobs", table->data,
 				      table->len);
 	return rc ? rc : warm_ignores(p);
@@ -263,10 +334,25 @@ int gitserver_finish(struct gitprepare *p)
 int gitserver_show(struct gitprepare *p)
 {
 	cleanup_free char *table = xasprintf("%s/scorpio.blobs", p->gitdir);
-	cleanup_free char *view = view_dir(p->job->state_dir);
+	struct fs_objects *was = p->job->objects;
+	int rc;
 
 	if (access(table, F_OK)) /* of a repository of this machine */
 		return 0;
-	return fs_objects_new(p->job->g->fs, p->job->id, table, view,
-			      &p->job->objects);
+	free(p->view);
+	p->view = view_dir(p->job->state_dir, p->rev);
+	if (was && !strcmp(fs_objects_dir(was), p->view))
+		return 0;
+	rc = fs_objects_new(p->job->g->fs, p->job->id, table, p->view,
+			    &p->job->objects);
+	if (rc)
+		return rc;
+	rc = update_alternates(p);
+	if (rc) { /* git goes on with the one it knows */
+		fs_objects_free(p->job->objects);
+		p->job->objects = was;
+		return rc;
+	}
+	fs_objects_free(was);
+	return 0;
 }

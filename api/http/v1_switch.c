@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* v1_switch.c - POST /api/v1/mounts/{id}/switch: another revision. */
+#include "api/gitwork/gitwork.h"
 #include "api/http/routes.h"
 #include "api/http/v1.h"
 #include "core/clock.h"
@@ -16,6 +17,21 @@ static void conflict(void *ctx, const char *path, const char *why)
 		json_array_append_new(list, json_pack("{s:o,s:s}", "path",
 						      v1_text(path), "why",
 						      why));
+}
+
+struct moving {
+	struct mounts *mounts;
+	const char *id;
+	json_t *conflicts; /* of the last call */
+};
+
+static int move_files(void *ctx, const struct fs_switch_request *r,
+		      struct fs_switch_result *ret)
+{
+	struct moving *x = ctx;
+
+	json_array_clear(x->conflicts);
+	return mounts_switch(x->mounts, x->id, r, ret, conflict, x->conflicts);
 }
 
 static json_t *answer(const struct fs_switch_result *x, bool dry_run,
@@ -45,9 +61,10 @@ static int post_switch(struct request *r)
 	struct daemon *d = request_ctx(r);
 	struct fs_switch_request q = { 0 };
 	struct fs_switch_result x;
-	cleanup_free char *rev = NULL;
+	struct moving m = { daemon_mounts(d), request_param(r, "id"), NULL };
+	cleanup_free char *rev = NULL, *git = NULL;
 	const char *text;
-	json_t *body, *conflicts;
+	json_t *body, *v;
 	int e;
 
 	if (request_json(r, false, &body))
@@ -62,14 +79,16 @@ static int post_switch(struct request *r)
 	q.rev = rev;
 	q.force = json_get_bool(body, "force", false);
 	q.dry_run = json_get_bool(body, "dry_run", false);
-	conflicts = json_array();
-	e = mounts_switch(daemon_mounts(d), request_param(r, "id"), &q, &x,
-			  conflict, conflicts);
+	m.conflicts = json_array();
+	e = gitwork_switch(daemon_gitwork(d), m.id, &q, move_files, &m, &x,
+			   &git);
 	if (e) {
-		json_decref(conflicts);
+		json_decref(m.conflicts);
 		return e;
 	}
-	return reply_json(r, 200, answer(&x, q.dry_run, conflicts));
+	v = answer(&x, q.dry_run, m.conflicts);
+	json_object_set_new(v, "git", v1_text(git));
+	return reply_json(r, 200, v);
 }
 
 const struct route v1_switch_routes[] = {
