@@ -198,6 +198,9 @@ bool mountpoint_abort(const char *dir)
 	if (!lookup(dir, &m) || strncmp(m.type, "fuse", 4) ||
 	    sscanf(m.device, "%u:%u", &major, &minor) != 2)
 		return false;
+	/* to a FUSE file system the force is the abort, busy or not */
+	if (!umount2(dir, MNT_FORCE | UMOUNT_NOFOLLOW) || errno == EBUSY)
+		return true;
 	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort",
 		 major << 20 | minor);
 	return write_file(path, "1");

@@ -110,7 +110,7 @@ void crowd_start(struct flight_options o)
 
 void crowd_restart(struct flight_options o)
 {
-	flight_stop(srv.f, deadline_in_ms(5000));
+	flight_stop(srv.f, deadline_in_ms(20000));
 	flight_free(srv.f);
 	crowd_start(o);
 }
@@ -121,7 +121,7 @@ void crowd_stop(void)
 	srv.hold = false;
 	pthread_cond_broadcast(&srv.c);
 	pthread_mutex_unlock(&srv.m);
-	ck_assert(flight_stop(srv.f, deadline_in_ms(5000)));
+	ck_assert(flight_stop(srv.f, deadline_in_ms(20000)));
 	flight_free(srv.f);
 }
 
@@ -135,7 +135,7 @@ void crowd_hold(bool on)
 
 void crowd_await(unsigned n)
 {
-	int64_t deadline = deadline_in_ms(5000);
+	int64_t deadline = deadline_in_ms(20000);
 
 	pthread_mutex_lock(&srv.m);
 	while (srv.n_calls < n)
@@ -177,7 +177,7 @@ struct crowd *crowd_new(unsigned n, uint64_t first, uint64_t step,
 		w->kind = kind;
 		w->prio = prio;
 		w->id = number_id(first + i * step);
-		w->deadline = deadline_in_ms(10000);
+		w->deadline = deadline_in_ms(60000);
 		w->done = member_done;
 		c->all[i].crowd = c;
 		c->list[i] = w;
@@ -192,7 +192,7 @@ void crowd_send(struct crowd *c)
 
 void crowd_wait(struct crowd *c, unsigned n)
 {
-	int64_t deadline = deadline_in_ms(8000);
+	int64_t deadline = deadline_in_ms(30000);
 
 	pthread_mutex_lock(&c->m);
 	while (c->done < n)

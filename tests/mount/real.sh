@@ -18,7 +18,7 @@ begin=$(now_ms)
 mount_source "$GIT_URL/glibc.git" "$m"
 spent=$(($(now_ms) - begin))
 note "mounted after $spent ms"
-assert_le $spent $((1500 * SLOW)) "ms until mounted"
+assert_le $spent $((6000 * SLOW)) "ms until mounted"
 
 begin=$(now_ms)
 deep=$(cd "$tree" && find sysdeps/unix/sysv/linux/x86_64 -mindepth 2 -type f |

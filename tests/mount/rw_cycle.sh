@@ -66,7 +66,9 @@ mv "$m/new/8" "$m/lib/eight"
 before=$(picture)
 stop "$DAEMON_PID" KILL || true
 start_daemon
-poll_until 20 test -e "$m/lib/eight" || {
+# names that the kernel remembers are there even on the dead mount
+alive() { stat -f "$m" && is_mounted "$m" && test -e "$m/lib/eight"; }
+poll_until 20 alive || {
     unmount_lazily "$m"
     mount_source "$repo" "$m" --rw
 }

@@ -88,7 +88,7 @@ START_TEST(gather_window_joins_neighbours)
 	struct crowd *c[10];
 	int i;
 
-	crowd_restart((struct flight_options){ .gather_ns = 300 * NS_PER_MS });
+	crowd_restart((struct flight_options){ .gather_ns = 1000 * NS_PER_MS });
 	for (i = 0; i < 10; i++) {
 		c[i] = crowd_one(i + 1, WANT_DEMAND);
 		crowd_send(c[i]);
@@ -139,23 +139,38 @@ START_TEST(prefetch_leaves_a_slot_for_demand)
 }
 END_TEST
 
+/* One slot becomes free, so that the call after it is one: threads that start
+ * at the same time note their calls in any order. */
+static void free_slot(struct crowd *busy, unsigned n_calls)
+{
+	flight_cancel(srv.f, busy->list[0]);
+	crowd_end(busy, -EINTR);
+	crowd_await(n_calls);
+}
+
 START_TEST(demand_goes_first)
 {
+	static const enum want_prio order[] = { WANT_DEMAND, WANT_READAHEAD,
+						WANT_PREFETCH };
 	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4);
 	struct crowd *p = crowd_new(10, 1, 1, WANT_BLOB, WANT_PREFETCH);
 	struct crowd *r = crowd_new(10, 100, 1, WANT_BLOB, WANT_READAHEAD);
 	struct crowd *d = crowd_new(10, 200, 1, WANT_BLOB, WANT_DEMAND);
+	unsigned i;
 
 	crowd_send(p);
 	crowd_send(r);
 	crowd_send(d);
-	crowd_release(busy, 4);
+	for (i = 0; i < 3; i++) {
+		free_slot(busy[i], 5 + i);
+		ck_assert_int_eq(srv.calls[4 + i].prio, order[i]);
+	}
+	crowd_hold(false);
+	crowd_end(busy[3], 0);
+	free(busy);
 	crowd_end(p, 0);
 	crowd_end(r, 0);
 	crowd_end(d, 0);
-	ck_assert_int_eq(srv.calls[4].prio, WANT_DEMAND);
-	ck_assert_int_eq(srv.calls[5].prio, WANT_READAHEAD);
-	ck_assert_int_eq(srv.calls[6].prio, WANT_PREFETCH);
 }
 END_TEST
 
@@ -164,15 +179,20 @@ START_TEST(demand_pulls_a_queued_prefetch_forward)
 	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4);
 	struct crowd *p = crowd_new(300, 1, 1, WANT_BLOB, WANT_PREFETCH);
 	struct crowd *d = crowd_one(250, WANT_DEMAND);
+	unsigned i;
 
 	crowd_send(p);
 	crowd_send(d);
-	crowd_release(busy, 4);
-	crowd_end(d, 0);
-	crowd_end(p, 0);
+	free_slot(busy[0], 5);
 	ck_assert_uint_eq(srv.calls[4].first, 250);
 	ck_assert_uint_eq(srv.calls[4].n, 51); /* with those queued behind */
-	ck_assert_uint_eq(srv.poured, 304);
+	crowd_hold(false);
+	for (i = 1; i < 4; i++)
+		crowd_end(busy[i], 0);
+	free(busy);
+	crowd_end(d, 0);
+	crowd_end(p, 0);
+	ck_assert_uint_eq(srv.poured, 303);
 }
 END_TEST
 
@@ -208,7 +228,7 @@ START_TEST(deadline_holds_while_the_server_hangs)
 	crowd_send(c);
 	crowd_wait(c, 1);
 	ck_assert_int_ge(now_ns() - t, 59 * NS_PER_MS);
-	ck_assert_int_lt(now_ns() - t, 8 * NS_PER_S);
+	ck_assert_int_lt(now_ns() - t, 30 * NS_PER_S);
 	ck_assert_ptr_nonnull(strstr(c->all[0].text, "in time"));
 	crowd_end(c, -ETIMEDOUT);
 	late->list[0]->deadline = now_ns() - 1;
@@ -249,7 +269,7 @@ START_TEST(cancel_stops_the_call_when_nobody_is_left)
 {
 	struct crowd *a = crowd_one(1, WANT_DEMAND),
 		     *b = crowd_one(1, WANT_DEMAND);
-	int64_t deadline = deadline_in_ms(5000);
+	int64_t deadline = deadline_in_ms(20000);
 
 	crowd_hold(true);
 	crowd_send(a);
@@ -305,7 +325,7 @@ static void send_and_expire(uint64_t object)
 
 static void await_idle(void)
 {
-	int64_t deadline = deadline_in_ms(5000);
+	int64_t deadline = deadline_in_ms(20000);
 
 	pthread_mutex_lock(&srv.m);
 	while (srv.running)
@@ -383,7 +403,7 @@ START_TEST(stop_ends_what_is_coming)
 	srv.sending = true;
 	crowd_hold(true);
 	send_and_expire(1);
-	ck_assert(flight_stop(srv.f, deadline_in_ms(5000)));
+	ck_assert(flight_stop(srv.f, deadline_in_ms(20000)));
 	flight_free(srv.f);
 	ck_assert_uint_eq(srv.running, 0);
 	crowd_start((struct flight_options){ 0 });
@@ -435,7 +455,7 @@ START_TEST(stop_cancels_everything)
 		pthread_cond_wait(&j.c, &j.m);
 	pthread_mutex_unlock(&j.m);
 	crowd_send(c);
-	ck_assert(flight_stop(srv.f, deadline_in_ms(5000)));
+	ck_assert(flight_stop(srv.f, deadline_in_ms(20000)));
 	flight_free(srv.f);
 	crowd_end(busy[0], -EINTR);
 	free(busy);
