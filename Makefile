@@ -16,14 +16,15 @@ Q         := $(if $(V),,@)
 # what the core needs, and what single parts need on top
 PKGS      := fuse3 libcurl libzstd jansson libcrypto libmicrohttpd tomlplusplus libxxhash
 PKGS.git  := libgit2
-LIBS.core := -llmdb -ldl
+PKGS.nix  := liblzma libbrotlidec zlib
+LIBS.core := -llmdb -lbz2 -ldl
 LIBS.plugin.monogate := -ljansson
 
 # targets that work before anything is installed
 BARE := deps help clean bench proof asan tsan cov
 ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS.git))
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(PKGS.git)) $(LIBS.core)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS.git) $(PKGS.nix))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(PKGS.git) $(PKGS.nix)) $(LIBS.core)
 # an option that came with a security update of Debian 12, same version number
 GIT2_H     := $(shell pkg-config --variable=includedir libgit2)/git2/common.h
 PKG_CFLAGS += $(if $(shell grep -s SET_PACK_MAX_OBJECT_SIZE $(GIT2_H)),-DHAVE_PACK_MAX_OBJECT_SIZE)

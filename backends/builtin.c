@@ -8,6 +8,7 @@ extern const struct scorpio_backend scorpio_mem_backend; /* mem/mem.c */
 extern const struct scorpio_backend scorpio_dir_backend; /* dir/dir.c */
 extern const struct scorpio_backend scorpio_git_backend; /* git/git.c */
 extern const struct scorpio_backend scorpio_mono_backend; /* mono/mono.c */
+extern const struct scorpio_backend scorpio_nix_backend; /* nix/nix.c */
 
 extern const struct scorpio_backend *const builtin_backends[];
 const struct scorpio_backend *const builtin_backends[] = {
@@ -15,5 +16,6 @@ const struct scorpio_backend *const builtin_backends[] = {
 	&scorpio_dir_backend,
 	&scorpio_git_backend,
 	&scorpio_mono_backend,
+	&scorpio_nix_backend,
 	NULL,
 };

@@ -260,6 +260,9 @@ static int open_stage(struct source *s, const struct source_options *o)
 	s->id_kind = ops->flags & SCORPIO_BACKEND_VERIFIES ? SCORPIO_ID_OPAQUE
 							   : ops->id_kind;
 	s->local = stage_info(s->stage)->flags & SCORPIO_INSTANCE_LOCAL;
+	/* its root is the same for ever */
+	if (stage_info(s->stage)->flags & SCORPIO_INSTANCE_OPEN_ROOT)
+		s->allow_stale = true;
 	return store_space(s->store, stage_info(s->stage)->id_space, &s->space);
 }
 
@@ -473,6 +476,23 @@ void source_set_offline(struct source *s, bool offline)
 bool source_offline(const struct source *s)
 {
 	return flight_offline(s->flights);
+}
+
+int source_bucket(struct source *s, const struct scorpio_id *dir,
+		  const char *name, size_t len, struct scorpio_id *ret)
+{
+	struct scorpio_ref ref = { .id = *dir, .kind = SCORPIO_DIR };
+	struct scorpio_id id = { 0 };
+	int r;
+
+	r = stage_calls_table.bucket(s->stage, &ref, name, (uint32_t)len, &id);
+	if (r)
+		return r == -ENOENT || r == -ENOTSUP ? -ENOENT : r;
+	if (!id.len || id.len > SCORPIO_ID_MAX)
+		return fail(-EBADMSG, "backend %s: a bucket without a valid id",
+			    stage_ops(s->stage)->name);
+	*ret = id;
+	return 0;
 }
 
 void source_accounts(struct source *s,

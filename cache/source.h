@@ -134,6 +134,11 @@ void source_prefetch(struct source *s, const struct scorpio_id *root,
 int64_t source_xattr(struct source *s, const struct scorpio_ref *ref,
 		     const char *name, void *buf, size_t cap);
 
+/* The tree that may hold `name` of an open root (SCORPIO_INSTANCE_OPEN_ROOT),
+ * see scorpio_backend.bucket. Answers at once. -ENOENT: never. */
+int source_bucket(struct source *s, const struct scorpio_id *dir,
+		  const char *name, size_t len, struct scorpio_id *ret);
+
 struct source_stats {
 	uint64_t requests;       /* backend calls */
 	uint64_t objects, bytes; /* poured in, plain bytes */

@@ -193,6 +193,13 @@ static int call_publish(void *self, const void *request, void *reply)
 	return (int)DISPATCH(self, publish, request, reply);
 }
 
+static int call_bucket(void *self, const struct scorpio_ref *dir,
+		       const char *name, uint32_t name_len,
+		       struct scorpio_id *ret)
+{
+	return (int)DISPATCH(self, bucket, dir, name, name_len, ret);
+}
+
 /* A layer gets its `next` opened and closed by the host. */
 static int call_open(const struct scorpio_host *host UNUSED,
 		     const char *url UNUSED,
@@ -225,6 +232,7 @@ const struct scorpio_backend stage_calls_table = {
 	.watch = call_watch,
 	.xattr = call_xattr,
 	.publish = call_publish,
+	.bucket = call_bucket,
 };
 
 /* -- life ------------------------------------------------------------------ */

@@ -123,6 +123,26 @@ const struct config_key config_keys[] = {
 { "monogate.cl_base", NULL, CONFIG_STRING, "parent",
   .doc = "a change list is its ref against \"parent\" (first) or \"main\"" },
 
+/* -- nix -- */
+{ "nix.substituters", NULL, CONFIG_STRING, NULL,
+  .doc = "further binary caches, asked by their priority; separated by blanks" },
+{ "nix.trusted_public_keys", NULL, CONFIG_STRING, NULL, .flags = CONFIG_UNTRUSTED,
+  .doc = "NAME:BASE64 of keys to believe, by blanks; unset: cache.nixos.org's" },
+{ "nix.require_signatures", NULL, CONFIG_BOOL, "true", .flags = CONFIG_UNTRUSTED,
+  .doc = "refuse paths that nobody signed and whose name proves nothing" },
+{ "nix.store_dir", NULL, CONFIG_STRING, "/nix/store",
+  .doc = "where the paths of the cache belong" },
+{ "nix.verify", NULL, CONFIG_ENUM, "content", .values = "content|full",
+  .doc = "what waits for the archive's hash: contents, or names and sizes as well" },
+{ "nix.listings", NULL, CONFIG_BOOL, "true",
+  .doc = "take names and sizes from .ls files, if they fit the signed size" },
+{ "nix.negative_ttl", NULL, CONFIG_INT, "30", 0, 86400, .unit = "s",
+  .doc = "how long a path that no cache has is not asked for again" },
+{ "nix.whole_below", NULL, CONFIG_INT, "65536", 0, INT64_MAX, .unit = "bytes",
+  .doc = "archives up to this size are brought at the first look" },
+{ "nix.nar_max", NULL, CONFIG_INT, "68719476736", 1, INT64_MAX, .unit = "bytes",
+  .doc = "archives larger than this are refused" },
+
 /* -- plugins -- */
 { "plugins.dir", NULL, CONFIG_PATH, NULL, .flags = CONFIG_UNTRUSTED,
   .doc = "where plugins are; unset: beside the program, then as installed" },

@@ -10,11 +10,13 @@
  */
 #include "core/error.h"
 #include "fs/ahead.h"
+#include "fs/known.h"
 #include "fs/request.h"
 #include "fs/view.h"
 
 #define FOR_EVER 1e9 /* seconds; only our own notifications end it */
 #define FIRST_ENTRY 2
+#define ABSENT_FOR 1.0 /* seconds; a name of an open root may come later */
 
 static bool is_dir(const struct tree_entry *e)
 {
@@ -28,21 +30,44 @@ static struct scorpio_id tree_of(const struct tree_entry *e)
 				      : (struct scorpio_id){ 0 };
 }
 
+/* n, whose entry is e, was looked up. */
+static void fill_node(struct mount *m, struct store_reader *r, struct node *n,
+		      const struct tree_entry *e, struct fuse_entry_param *ret)
+{
+	ret->ino = n->ino;
+	ret->generation = 0;
+	ret->entry_timeout = FOR_EVER;
+	ret->attr_timeout = view_stat(m, r, n->parent, e, n->ino, &ret->attr)
+				    ? FOR_EVER
+				    : 0;
+}
+
 /* What the kernel shall remember of an entry; counts a lookup on its node. */
 static void fill(struct mount *m, struct store_reader *r, struct node *parent,
 		 const struct tree_entry *e, uint32_t index,
 		 struct fuse_entry_param *ret)
 {
 	struct scorpio_id tree = tree_of(e);
-	struct node *n = node_enter_locked(m->nodes, parent, e->name,
-					   e->name_len, index,
-					   is_dir(e) ? &tree : NULL);
 
-	ret->ino = n->ino;
-	ret->generation = 0;
-	ret->entry_timeout = FOR_EVER;
-	ret->attr_timeout =
-		view_stat(m, r, parent, e, n->ino, &ret->attr) ? FOR_EVER : 0;
+	fill_node(m, r,
+		  node_enter_locked(m->nodes, parent, e->name, e->name_len,
+				    index, is_dir(e) ? &tree : NULL),
+		  e, ret);
+}
+
+/* The same of a name in a bucket of an open root. */
+static void fill_bucket(struct mount *m, struct store_reader *r,
+			struct node *root, const struct scorpio_id *bucket,
+			const struct tree_entry *e, uint32_t index,
+			struct fuse_entry_param *ret)
+{
+	struct scorpio_id tree = tree_of(e);
+
+	fill_node(m, r,
+		  node_enter_bucket_locked(m->nodes, root, bucket, e->name,
+					   e->name_len, index,
+					   is_dir(e) ? &tree : NULL),
+		  e, ret);
 }
 
 void dir_fill_changed(struct mount *m, struct store_reader *r,
@@ -53,6 +78,31 @@ void dir_fill_changed(struct mount *m, struct store_reader *r,
 	ret->entry_timeout = FOR_EVER;
 	ret->attr_timeout =
 		view_stat_changed(m, r, c, &ret->attr) ? FOR_EVER : 0;
+}
+
+/* The name is not in the tree of an open root: in its bucket? View locked. */
+static int find_in_bucket(struct request *r, struct store_reader *reader,
+			  struct node *root, struct fuse_entry_param *param)
+{
+	struct mount *m = r->mount;
+	struct tree_view v;
+	struct tree_entry e;
+	int64_t index;
+	int rc = view_tree(m, reader, &r->bucket, &v);
+
+	if (rc == -EAGAIN)
+		return request_need_bucket(r);
+	if (rc)
+		return rc;
+	index = tree_find(&v, r->name, strlen(r->name));
+	if (index < 0)
+		return 0;
+	tree_entry_at(&v, (uint32_t)index, &e);
+	node_lock(m->nodes);
+	fill_bucket(m, reader, root, &r->bucket, &e, (uint32_t)index, param);
+	node_unlock(m->nodes);
+	known_add(m, &r->bucket);
+	return 0;
 }
 
 /* View locked. 0 with param filled; its ino stays 0 if there is no such name. */
@@ -91,7 +141,8 @@ static int find(struct request *r, struct store_reader *reader,
 				     : rc;
 	index = tree_find(&v, r->name, len);
 	if (index < 0)
-		return 0;
+		return r->bucket.len ? find_in_bucket(r, reader, parent, param)
+				     : 0;
 	tree_entry_at(&v, (uint32_t)index, &e);
 	node_lock(m->nodes);
 	fill(m, reader, parent, &e, (uint32_t)index, param);
@@ -105,8 +156,13 @@ int dir_lookup(struct request *r)
 	/* ino 0 makes the kernel remember that the name does not exist */
 	struct fuse_entry_param param = { .entry_timeout = FOR_EVER };
 	struct store_reader reader;
-	int rc = store_read_begin(m->store, &reader);
+	int rc = 0;
 
+	if (m->known && r->ino == NODE_ROOT && !r->bucket.len)
+		rc = source_bucket(m->source, &m->root, r->name,
+				   strlen(r->name), &r->bucket);
+	if (!rc || rc == -ENOENT) /* it can only be in the root's own tree */
+		rc = store_read_begin(m->store, &reader);
 	if (rc)
 		return rc;
 	view_lock(m);
@@ -116,11 +172,19 @@ int dir_lookup(struct request *r)
 	return rc ? rc : request_reply_entry(r, &param);
 }
 
+int dir_absent(struct request *r)
+{
+	struct fuse_entry_param param = { .entry_timeout = ABSENT_FOR };
+
+	return request_reply_entry(r, &param);
+}
+
 struct listing { /* the reply being filled */
 	struct request *r;
 	struct store_reader *reader;
 	struct node *dir;
 	struct cnode *changed; /* of dir, or NULL */
+	struct scorpio_id bucket; /* that is being added; len 0 none */
 	char *buf;
 	size_t len;
 };
@@ -130,7 +194,7 @@ static uint64_t parent_ino(const struct listing *l)
 	if (l->changed)
 		return changes_parent(l->changed);
 	return l->dir->parent && !l->dir->parent->dir->ghost
-		       ? l->dir->parent->ino
+		       ? node_parent(l->dir)->ino
 		       : l->dir->ino;
 }
 
@@ -196,6 +260,9 @@ static bool add(struct listing *l, const char *name, size_t name_len,
 			return false;
 		if (c)
 			dir_fill_changed(m, l->reader, c, &param);
+		else if (l->bucket.len)
+			fill_bucket(m, l->reader, l->dir, &l->bucket, e, index,
+				    &param);
 		else
 			fill(m, l->reader, l->dir, e, index, &param);
 		n = fuse_add_direntry_plus(l->r->req, l->buf + l->len, room,
@@ -238,6 +305,26 @@ static void add_upper(struct listing *l)
 	}
 }
 
+/* What was found in an open root beside its own tree, by position in the
+ * mount's list. View and node table locked. */
+static void add_known(struct listing *l)
+{
+	struct mount *m = l->r->mount;
+	uint64_t at = MAX(l->r->off, CHANGES_COOKIE) - CHANGES_COOKIE;
+	struct tree_view v;
+	struct tree_entry e;
+
+	for (; known_at(m, at, &l->bucket); at++) {
+		/* evicted ones come back when they are looked up */
+		if (view_tree(m, l->reader, &l->bucket, &v) || !v.count)
+			continue;
+		tree_entry_at(&v, 0, &e);
+		if (!add(l, e.name, e.name_len, NULL, &e, 0,
+			 CHANGES_COOKIE + at + 1))
+			return;
+	}
+}
+
 /* View locked. */
 static int list(struct listing *l)
 {
@@ -255,8 +342,12 @@ static int list(struct listing *l)
 	if (!add_dots(l))
 		return 0;
 	node_lock(m->nodes);
-	if ((r->off >= CHANGES_COOKIE || add_lower(l, &v)) && l->changed)
-		add_upper(l);
+	if (r->off >= CHANGES_COOKIE || add_lower(l, &v)) {
+		if (l->changed)
+			add_upper(l);
+		else if (m->known && l->dir->ino == NODE_ROOT)
+			add_known(l);
+	}
 	node_unlock(m->nodes);
 	return 0;
 }

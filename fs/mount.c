@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "fs/ahead.h"
 #include "fs/crawl.h"
+#include "fs/known.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/request.h"
@@ -73,6 +74,7 @@ static void mount_free(struct mount *m)
 		m->times = NULL; /* theirs */
 	watch_recording_free(m);
 	workspace_end(m);
+	known_free(m->known);
 	node_table_free(m->nodes);
 	ahead_state_put(m->ahead);
 	if (m->source)
@@ -214,6 +216,9 @@ static int find_root(struct mount *m, const struct fs_mount_request *r)
 		return rc;
 	if (at.kind != SCORPIO_DIR)
 		return fail(-ENOTDIR, "subdir %s is not a directory", subdir);
+	m->open_root = m->open_root && !*subdir;
+	if (m->open_root)
+		m->known = known_new();
 	m->subdir = steal(&subdir);
 	m->root = at.id;
 	return need_root(m, r->deadline);
@@ -265,6 +270,7 @@ static void take_down(struct mount *m)
 	if (m->session)
 		workers_remove(m->fs, m);
 	request_cancel_all(m);
+	known_stop(m);
 	notify_stop(m);
 	session_end(m);
 	if (m->made_dir && rmdir(m->dir))
@@ -334,7 +340,8 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 		m->space = source_space(m->source);
 		m->needs_path = source_backend(m->source)->flags &
 				SCORPIO_BACKEND_NEEDS_PATH;
-		if (!m->read_only)
+		rc = known_prepare(m, r);
+		if (!rc && !m->read_only)
 			rc = open_workspace(m, r);
 		if (!rc)
 			rc = bring_up(m, r);

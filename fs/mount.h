@@ -17,6 +17,7 @@
 struct recording; /* watch.h */
 struct fd_cache;
 struct notifier;
+struct known;
 struct pool;
 struct workspace;
 struct times;
@@ -36,7 +37,7 @@ struct mount {
 	struct scorpio_id root; /* lock: view; of subdir */
 	int64_t time_ns;        /* mtime of what has none of its own */
 	uint32_t uid, gid;
-	bool read_only, needs_path, made_dir;
+	bool read_only, needs_path, made_dir, open_root;
 	int64_t created_ns, mount_ns;
 	enum fs_metadata metadata_wish;
 
@@ -49,6 +50,7 @@ struct mount {
 	struct changes *changes;
 	struct workspace *workspace;
 	struct notifier *notifier;
+	struct known *known; /* of an open root (known.h), else NULL */
 	bool kill_priv; /* the kernel leaves dropping suid bits to us */
 	struct ahead_state *ahead; /* counted; ahead.h */
 	struct crawl *crawl;       /* crawl.h */

@@ -224,9 +224,10 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 			       const char *name, size_t name_len,
 			       uint32_t index, const struct scorpio_id *tree)
 {
-	uint64_t ino;
-	struct node *n = probe_locked(t, parent, parent->ino, name, name_len,
-				      index, &ino);
+	uint64_t ino, above = parent->dir->bucket ? parent->parent->ino
+						  : parent->ino;
+	struct node *n = probe_locked(t, parent, above, name, name_len, index,
+				      &ino);
 
 	if (n) {
 		n->lookups++;
@@ -239,6 +240,33 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 	n->index = index;
 	parent->children++;
 	return n;
+}
+
+#define BUCKET_INO (1ull << 61) /* never told to the kernel */
+
+struct node *node_enter_bucket_locked(struct node_table *t, struct node *dir,
+				      const struct scorpio_id *bucket,
+				      const char *name, size_t name_len,
+				      uint32_t index,
+				      const struct scorpio_id *tree)
+{
+	uint64_t ino = BUCKET_INO |
+		       hash_xxh3(bucket, sizeof(*bucket), dir->ino) >> 4;
+	struct node *b;
+
+	while ((b = find_locked(t, ino)) &&
+	       (b->parent != dir ||
+		memcmp(&b->dir->tree, bucket, sizeof(*bucket)) != 0))
+		ino++;
+	if (!b) {
+		b = add_locked(t, ino, bucket);
+		b->lookups = 0;
+		b->dir->bucket = true;
+		b->dir->key = dir->dir->key;
+		b->parent = dir;
+		dir->children++;
+	}
+	return node_enter_locked(t, b, name, name_len, index, tree);
 }
 
 struct node *node_enter_changed_locked(struct node_table *t, struct cnode *c)

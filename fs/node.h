@@ -23,6 +23,10 @@
  * hangs below a ghost, a node that only keeps the tree its place was in: so
  * programs that have it open go on reading it.
  *
+ * A name of an open root (SCORPIO_INSTANCE_OPEN_ROOT) that the root's own tree
+ * does not list has its place in another tree, its bucket. Then its parent is a
+ * node for that bucket, which the kernel is never told of, below the root.
+ *
  * Life: a node lives while the kernel holds lookups on it or a known child
  * hangs below it. The kernel never forgets an inode that a request in flight
  * names, so a node found for a request stays valid until the reply.
@@ -51,6 +55,7 @@ struct dir { /* what a known directory has on top */
 	uint64_t key;           /* node_key of its path in the revision */
 	struct delta_dir *delta; /* only in node_switch */
 	bool ghost;
+	bool bucket; /* immutable; holds names of its parent */
 	/* read-ahead state, atomic, approximate */
 	int64_t last_miss_ns;
 	uint32_t misses;
@@ -102,6 +107,19 @@ void node_unlock(struct node_table *t);
 struct node *node_enter_locked(struct node_table *t, struct node *parent,
 			       const char *name, size_t name_len,
 			       uint32_t index, const struct scorpio_id *tree);
+/* The same for a name of dir that is in the tree `bucket`. */
+struct node *node_enter_bucket_locked(struct node_table *t, struct node *dir,
+				      const struct scorpio_id *bucket,
+				      const char *name, size_t name_len,
+				      uint32_t index,
+				      const struct scorpio_id *tree);
+/* The directory n is in, as it is shown; NULL for the root. */
+static inline struct node *node_parent(const struct node *n)
+{
+	struct node *p = n->parent;
+
+	return p && p->dir->bucket ? p->parent : p;
+}
 /* The same for a changed inode. Tree lock shared, or the edit lock. */
 struct node *node_enter_changed_locked(struct node_table *t,
 				       struct cnode *c);

@@ -136,7 +136,16 @@ int request_need(struct request *r, enum want_kind kind,
 	r->need_id = *id;
 	r->need_ino = ino;
 	r->need_entry_kind = entry_kind;
+	r->need_may_lack = false;
 	return -EAGAIN;
+}
+
+int request_need_bucket(struct request *r)
+{
+	int rc = request_need(r, WANT_TREE, &r->bucket, r->ino, SCORPIO_DIR);
+
+	r->need_may_lack = true;
+	return rc;
 }
 
 int request_reply_buf(struct request *r, const void *p, size_t n)
@@ -383,12 +392,17 @@ static void on_object(struct want *w, int result)
 {
 	struct request *r = w->ctx;
 
-	if (result) {
+	if (result && !(result == -ENOENT && r->need_may_lack)) {
 		give_up(r, result);
 		return;
 	}
 	/* the operation replies, which ends libfuse's request */
 	fuse_req_interrupt_func(r->req, NULL, NULL);
+	if (result) {
+		dir_absent(r);
+		finished(r);
+		return;
+	}
 	r->background = false; /* nor would this thread like to be kept long */
 	resume(r);
 }

@@ -75,6 +75,9 @@ struct request {
 	struct scorpio_id need_id;
 	uint64_t need_ino; /* whose path the backend may need */
 	uint8_t need_entry_kind;
+	/* of a lookup in an open root: where the name may be; len 0 nowhere */
+	struct scorpio_id bucket;
+	bool need_may_lack; /* that object need not exist: then dir_absent */
 	/* while parked */
 	struct want want;
 	char *path;       /* owned */
@@ -86,6 +89,8 @@ struct request {
 int request_need(struct request *r, enum want_kind kind,
 		 const struct scorpio_id *id, uint64_t ino,
 		 uint8_t entry_kind);
+/* The same for the bucket of a lookup, which may turn out not to exist. */
+int request_need_bucket(struct request *r);
 /* Run a request that just arrived (r lives on the caller's stack). */
 void request_run(struct request *r);
 /* Reply with data and account for it; returns 0. */
@@ -106,6 +111,7 @@ void *request_scratch(size_t n);
 
 /* the operations */
 int dir_lookup(struct request *r);
+int dir_absent(struct request *r); /* reply that there is none, for now */
 int dir_read(struct request *r);
 int file_getattr(struct request *r);
 int file_read(struct request *r);

@@ -35,7 +35,12 @@ static int find_root(struct change_over *x)
 {
 	struct mount *m = x->m;
 	struct view_found at;
-	int rc = source_resolve(m->source, x->spec, x->r->deadline, &x->rev);
+	int rc;
+
+	if (m->open_root)
+		return fail(-ENOTSUP, "%s has no revisions to switch between",
+			    source_url(m->source));
+	rc = source_resolve(m->source, x->spec, x->r->deadline, &x->rev);
 
 	if (rc)
 		return rc;

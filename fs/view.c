@@ -204,6 +204,8 @@ static char *names_above(struct mount *m, const struct node *n,
 		*ret_top = node_changed(n);
 		if (*ret_top || !n->parent)
 			break;
+		if (n->dir && n->dir->bucket)
+			continue;
 		if (n->parent->dir->ghost) { /* it has no path any more */
 			free(path);
 			path = NULL;
@@ -290,9 +292,11 @@ static int step_lower(struct mount *m, const char *path, const char *name,
 	struct tree_view v;
 	struct tree_entry e;
 	size_t used = strlen(at->lower);
+	struct scorpio_id bucket;
 	int64_t index;
 	int rc;
 
+again:
 	for (int tries = 0; tries < 4; tries++) {
 		rc = store_read_begin(m->store, &r);
 		if (rc)
@@ -311,6 +315,13 @@ static int step_lower(struct mount *m, const char *path, const char *name,
 	if (rc)
 		return fail(-EIO, "the store does not keep what is fetched");
 	index = tree_find(&v, name, len);
+	if (index < 0 && m->open_root && at->ino == NODE_ROOT &&
+	    !source_bucket(m->source, &at->id, name, len, &bucket) &&
+	    memcmp(&bucket, &ref.id, sizeof(bucket)) != 0) {
+		store_read_end(&r);
+		ref.id = bucket;
+		goto again;
+	}
 	if (index >= 0 && used + len + 2 <= sizeof(at->lower)) {
 		tree_entry_at(&v, (uint32_t)index, &e);
 		at->kind = e.kind;

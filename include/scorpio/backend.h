@@ -90,6 +90,10 @@ typedef int (*scorpio_change_fn)(void *ctx, const struct scorpio_change *c);
 #define SCORPIO_INSTANCE_LOCAL 1u /* list and fetch take microseconds and never
 				   * touch a network: no batching delay */
 #define SCORPIO_INSTANCE_SIZES_FREE 2u /* list always tells sizes */
+#define SCORPIO_INSTANCE_OPEN_ROOT 4u  /* the root's listing is not all there
+					* is: see bucket(). Shown read-only. */
+#define SCORPIO_INSTANCE_OWNER_ROOT 8u /* everything belongs to uid 0, gid 0,
+					* unless the user says otherwise */
 
 struct scorpio_instance {
 	uint32_t struct_size;
@@ -182,6 +186,18 @@ struct scorpio_backend {
 			 const char *name, void *buf, uint64_t cap);
 	/* Send changes back; defined by the publish service, ABI 1.x. */
 	int (*publish)(void *self, const void *request, void *reply);
+
+	/* -- since ABI 1.2 -- */
+
+	/* With SCORPIO_INSTANCE_OPEN_ROOT: the id of the tree in which `name`
+	 * of the directory `dir` is found, if it is not in dir's own listing.
+	 * That tree is listed like any other: -ENOENT from list() means that
+	 * there is no such name now, and is asked again later. Must answer
+	 * from the name alone, without network or waiting; must answer -ENOENT
+	 * for what can never be a name here. */
+	int (*bucket)(void *self, const struct scorpio_ref *dir,
+		      const char *name, uint32_t name_len,
+		      struct scorpio_id *ret);
 };
 
 #ifdef __cplusplus

@@ -5,6 +5,7 @@
  * ABI revisions (the major changes only when an old plugin could misbehave):
  *   1.0  first release
  *   1.1  roles (role.h), scorpio_plugin.roles, scorpio_host.error_text
+ *   1.2  scorpio_backend.bucket, SCORPIO_INSTANCE_OPEN_ROOT, _OWNER_ROOT
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H
@@ -12,7 +13,7 @@
 #define SCORPIO_VERSION "0.1.0"
 
 #define SCORPIO_ABI_MAJOR 1u
-#define SCORPIO_ABI_MINOR 1u
+#define SCORPIO_ABI_MINOR 2u
 #define SCORPIO_ABI ((SCORPIO_ABI_MAJOR << 16) | SCORPIO_ABI_MINOR)
 
 #endif

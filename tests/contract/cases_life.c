@@ -59,7 +59,9 @@ static void open_offline(struct suite *s)
 
 static void open_info(struct suite *s)
 {
-	uint32_t known = SCORPIO_INSTANCE_LOCAL | SCORPIO_INSTANCE_SIZES_FREE;
+	uint32_t known = SCORPIO_INSTANCE_LOCAL | SCORPIO_INSTANCE_SIZES_FREE |
+			 SCORPIO_INSTANCE_OPEN_ROOT |
+			 SCORPIO_INSTANCE_OWNER_ROOT;
 
 	suite_need_open(s);
 	require(s, !(s->info.flags & ~known), "unknown instance flags: 0x%x",

@@ -178,6 +178,33 @@ static void xattr_unknown(struct suite *s)
 		"an unknown attribute gave %lld, not -ENODATA", (long long)r);
 }
 
+static void bucket_names(struct suite *s)
+{
+	static const char *const odd[] = { "", ".", "..", "a/b", "\xff\n" };
+	struct scorpio_ref root;
+	struct scorpio_id id;
+	unsigned before;
+	int r;
+
+	suite_need_root(s);
+	if (!(s->info.flags & SCORPIO_INSTANCE_OPEN_ROOT))
+		case_skip(s, "the root is listed whole");
+	require(s, s->ops->struct_size > offsetof(struct scorpio_backend,
+						  bucket) && s->ops->bucket,
+		"OPEN_ROOT without bucket()");
+	root = suite_ref(&s->nodes[0]);
+	before = suite_fds(true);
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		id.len = 0;
+		r = s->ops->bucket(s->self, &root, odd[i],
+				   (uint32_t)strlen(odd[i]), &id);
+		require(s, r == -ENOENT || (!r && id.len &&
+					    id.len <= SCORPIO_ID_MAX),
+			"bucket of name %zu gave %d", i, r);
+	}
+	require(s, suite_fds(true) == before, "bucket made a network socket");
+}
+
 /* -- threads --------------------------------------------------------------- */
 
 struct worker {
@@ -313,6 +340,8 @@ const struct contract_case cases_more[] = {
 	{ "watch-timeout", "block until about timeout_ms passed",
 	  watch_timeout },
 	{ "xattr-unknown", "the length, or -ENODATA", xattr_unknown },
+	{ "bucket-names", "-ENOENT for what can never be a name",
+	  bucket_names },
 	{ "threads-parallel", "PARALLEL: any number of calls at once",
 	  threads_parallel },
 	{ "threads-instances", "INSTANCE: one call per instance",
