@@ -63,7 +63,7 @@ head -c 500000 "$SCRATCH/cache/$nar" >"$SCRATCH/short"
 try "an archive too short" '[{"path": "nar/", "file": "'"$SCRATCH/short"'"}]'
 cat "$SCRATCH/cache/$nar" /etc/passwd >"$SCRATCH/long"
 try "an archive too long" '[{"path": "nar/", "file": "'"$SCRATCH/long"'"}]'
-head -c 4000000000 /dev/zero | xz -0 -T1 >"$SCRATCH/bomb.xz"
+head -c 500000000 /dev/zero | xz -0 -T1 >"$SCRATCH/bomb.xz"
 sed "s/^Compression: .*/Compression: xz/" "$info" >"$SCRATCH/bombed"
 try "a decompression bomb" '[{"path": "narinfo", "file": "'"$SCRATCH/bombed"'"},
     {"path": "nar/", "file": "'"$SCRATCH/bomb.xz"'"}]'
