@@ -39,10 +39,11 @@ same() { # WHAT - every path as Nix has it
     assert_eq "$("$m/$tree/bin/run" it)" "ran it" "a program in one"
 }
 
-for c in ${NIX_COMPRESSIONS:-xz zstd}; do
+read -ra compressions <<<"${NIX_COMPRESSIONS:-xz zstd}"
+for c in "${compressions[@]}"; do
     for params in "&x=1" "&write-nar-listing=true"; do
         rm -rf "$SCRATCH/cache"
-        nix_cache "$SCRATCH/cache" $c "$params" "${all[@]}"
+        nix_cache "$SCRATCH/cache" "$c" "$params" "${all[@]}"
         mount_source "nix+file://$SCRATCH/cache" "$m"
         same "$c $params"
         scorpio_cli umount "$m"
@@ -106,4 +107,4 @@ mount_source "nix+$NIX_URL" "$m"
 same "without the cache"
 assert_fails stat "$m/$gone"
 assert_contains "$OUTPUT" "Input/output error" "never a false ENOENT"
-note "as Nix has them, in: ${NIX_COMPRESSIONS:-xz zstd}"
+note "as Nix has them, in: ${compressions[*]}"
