@@ -47,7 +47,7 @@ INC = $(INC.private)
 
 SRC.backends := $(wildcard backends/*.c backends/*/*.c)
 SRC.main := api/cli/main.c
-SRC.lib := $(wildcard core/*.c core/*.cc cache/*.c fs/*.c plugins/*.c api/*.c api/antares/*.c api/gitwork/*.c api/http/*.c api/roles/*.c) \
+SRC.lib := $(wildcard core/*.c core/*.cc cache/*.c fs/*.c plugins/*.c api/*.c api/antares/*.c api/classic/*.c api/gitwork/*.c api/http/*.c api/roles/*.c) \
 	$(filter-out $(SRC.main),$(wildcard api/cli/*.c)) $(SRC.backends)
 SRC.plugins := $(wildcard plugins/*/*.c)
 SRC.unit := $(wildcard tests/unit/check_*.c)

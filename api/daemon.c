@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/daemon.h"
+#include "api/daemon_private.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "api/antares/antares.h"
+#include "api/classic/classic.h"
 #include "api/gitwork/gitwork.h"
 #include "api/http/routes.h"
 #include "api/notify.h"
@@ -29,35 +30,6 @@
 #define STOP_ALL_MS 45000
 #define RESTORE_TIMEOUT_MS 60000
 
-struct view { /* what one source sees of the configuration; never freed while
-	       * the fs lives */
-	struct config_view view;
-	struct view *next;
-};
-
-struct daemon {
-	struct store *store;
-	struct fs *fs;
-	struct mounts *mounts;
-	struct gitwork *gitwork;
-	struct antares *antares;
-	struct router *router;
-	struct server *server;
-	struct roles *roles;
-	int stop_fd, signal_fd;
-	int64_t started_wall, started;
-	bool restored; /* mounts_restore was called */
-	struct config_options reload; /* borrowed members */
-	bool can_reload, hangup_ends;
-	char **dirs; /* what is mounted when the end begins; owned */
-
-	struct lock lock;
-	struct config *config; /* lock; counted */
-	struct view *views;    /* lock */
-	pthread_cond_t change;
-	bool ended; /* lock: the steps of ending are done */
-};
-
 static int problem(struct daemon_problem *p, int err, int exit_code,
 		   const char *what, const char *advice)
 {
@@ -66,66 +38,6 @@ static int problem(struct daemon_problem *p, int err, int exit_code,
 	p->what = xstrdup(what);
 	p->advice = xstrdup(advice);
 	return err;
-}
-
-/* -- accessors ------------------------------------------------------------------- */
-
-struct config *daemon_config(struct daemon *d)
-{
-	ranked_scope(&d->lock);
-
-	return config_get(d->config);
-}
-
-struct store *daemon_store(struct daemon *d)
-{
-	return d->store;
-}
-
-struct fs *daemon_fs(struct daemon *d)
-{
-	return d->fs;
-}
-
-struct mounts *daemon_mounts(struct daemon *d)
-{
-	return d->mounts;
-}
-
-struct gitwork *daemon_gitwork(struct daemon *d)
-{
-	return d->gitwork;
-}
-
-struct antares *daemon_antares(struct daemon *d)
-{
-	return d->antares;
-}
-
-struct server *daemon_server(struct daemon *d)
-{
-	return d->server;
-}
-
-int64_t daemon_started_ns(struct daemon *d)
-{
-	return d->started_wall;
-}
-
-int64_t daemon_uptime_ns(struct daemon *d)
-{
-	return now_ns() - d->started;
-}
-
-bool daemon_ready(struct daemon *d)
-{
-	return __atomic_load_n(&d->restored, __ATOMIC_ACQUIRE) &&
-	       mounts_settled(d->mounts);
-}
-
-void daemon_stop(struct daemon *d)
-{
-	eventfd_write(d->stop_fd, 1);
 }
 
 /* -- up -------------------------------------------------------------------------- */
@@ -179,6 +91,7 @@ static void mounted(void *ctx, const struct fs_mount_info *i,
 
 	gitwork_mounted(d->gitwork, i, source);
 	antares_mounted(d->antares, i);
+	classic_mounted(d->classic, i);
 }
 
 static void unmounted(void *ctx, const char *id)
@@ -196,7 +109,9 @@ static bool discard(void *ctx UNUSED, const char *state_dir)
 
 static bool keep(void *ctx, const char *dir)
 {
-	return antares_keeps(((struct daemon *)ctx)->antares, dir);
+	struct daemon *d = ctx;
+
+	return antares_keeps(d->antares, dir) && classic_keeps(d->classic, dir);
 }
 
 static void make_gitwork(struct daemon *d)
@@ -244,6 +159,7 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 	m.ctx = d;
 	d->mounts = mounts_new(&m);
 	d->antares = antares_new(d);
+	d->classic = classic_new(d);
 	return 0;
 }
 
@@ -370,10 +286,12 @@ static void daemon_free(struct daemon *d)
 	server_free(d->server);
 	router_free(d->router);
 	antares_stop(d->antares);
+	classic_stop(d->classic);
 	mounts_free(d->mounts);
 	gitwork_free(d->gitwork);
 	fs_free(d->fs);
 	antares_free(d->antares);
+	classic_free(d->classic);
 	source_join();
 	loader_fini();
 	store_close(d->store);

@@ -24,6 +24,7 @@
 
 struct daemon;
 struct antares;
+struct classic;
 struct gitwork;
 
 struct daemon_options {
@@ -64,9 +65,12 @@ struct fs *daemon_fs(struct daemon *d);
 struct mounts *daemon_mounts(struct daemon *d);
 struct gitwork *daemon_gitwork(struct daemon *d);
 struct antares *daemon_antares(struct daemon *d);
+struct classic *daemon_classic(struct daemon *d);
 struct server *daemon_server(struct daemon *d);
 int64_t daemon_started_ns(struct daemon *d); /* wall clock */
 int64_t daemon_uptime_ns(struct daemon *d);
+/* Whose the files of a mount are, and who may look, by the configuration. */
+void daemon_owner(struct daemon *d, struct fs_mount_request *r);
 /* End soon. */
 void daemon_stop(struct daemon *d);
 /* Read the configuration again: log settings, HTTP client, token. What needs a

@@ -417,36 +417,6 @@ int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy)
 
 /* -- at start --------------------------------------------------------------------- */
 
-static void add_configured(struct mounts *m, const struct config *c)
-{
-	const struct config_mount *list;
-	size_t n = config_mounts(c, &list);
-	enum fs_metadata metadata = FS_METADATA_AUTO;
-
-	mounts_metadata(config_string(c, "fs.metadata"), &metadata);
-	ranked_scope(&m->lock);
-	for (size_t i = 0; i < n; i++) {
-		struct wanted *w;
-
-		if (wanted_at(m, list[i].dir))
-			continue;
-		w = xcalloc(1, sizeof(*w));
-		w->source = xstrdup(list[i].source);
-		w->dir = xstrdup(list[i].dir);
-		w->rev = dup_or_null(list[i].rev);
-		w->subdir = dup_or_null(list[i].subdir);
-		w->metadata = metadata;
-		w->writable = !list[i].ro && mounts_writable(w->source);
-		if (w->writable)
-			w->workspace = mounts_workspace(w->source, w->dir,
-							w->subdir);
-		w->transient = w->writable;
-		w->allow_other = w->uid = w->gid = -1;
-		w->from_config = true;
-		wanted_link(m, w);
-	}
-}
-
 void mounts_restore(struct mounts *m, const struct config *c,
 		    bool skip_recorded)
 {
@@ -454,7 +424,7 @@ void mounts_restore(struct mounts *m, const struct config *c,
 		mounts_state_save(m); /* forgotten */
 	else
 		mounts_state_load(m);
-	add_configured(m, c);
+	mounts_configured(m, c);
 	/* the first round of the thread tries them all at once */
 	m->retrying = !pthread_create(&m->retrier, NULL, retry, m);
 	if (!m->retrying)

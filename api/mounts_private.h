@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mounts_private.h - shared by mounts.c and mounts_state.c only. */
+/* mounts_private.h - shared by mounts*.c only. */
 #ifndef API_MOUNTS_PRIVATE_H
 #define API_MOUNTS_PRIVATE_H
 
@@ -49,6 +49,9 @@ struct mounts {
 void wanted_free(struct wanted *w);
 void wanted_link(struct mounts *m, struct wanted *w); /* lock held */
 struct wanted *wanted_at(struct mounts *m, const char *dir); /* lock held */
+
+/* mounts_config.c: add what the configuration wants */
+void mounts_configured(struct mounts *m, const struct config *c);
 
 /* mounts_state.c */
 int mounts_state_load(struct mounts *m);

@@ -101,5 +101,6 @@ int antares_set_cl(struct antares *a, const char *id, const char *cl,
  * frees *ret. */
 int antares_path(const char *in, char **ret);
 bool antares_is_id(const char *s); /* any UUID, as text */
+void antares_make_id(char out[FS_ID_LEN + 1]); /* a random one */
 
 #endif

@@ -95,7 +95,7 @@ static bool same_wish(const struct amount *m, const struct wish *w)
 	       (!w->dir || !strcmp(m->dir, w->dir));
 }
 
-static void make_id(char out[FS_ID_LEN + 1])
+void antares_make_id(char out[FS_ID_LEN + 1])
 {
 	uint8_t b[16];
 
@@ -114,7 +114,7 @@ static struct amount *amount_new(struct antares *a, struct wish *w)
 {
 	struct amount *m = xcalloc(1, sizeof(*m));
 
-	make_id(m->id);
+	antares_make_id(m->id);
 	m->antares = a;
 	m->refs = 2; /* the list's and the caller's */
 	m->own_dir = !w->dir;
@@ -235,18 +235,6 @@ static int reuse(struct antares *a, struct amount *m, const char *spec)
 	return 0;
 }
 
-static void owner(struct antares *a, struct fs_mount_request *r)
-{
-	struct config *c = daemon_config(a->daemon);
-	const char *other_ = config_string(c, "fs.allow_other");
-
-	r->uid = config_is_set(c, "fs.uid") ? config_int(c, "fs.uid") : -1;
-	r->gid = config_is_set(c, "fs.gid") ? config_int(c, "fs.gid") : -1;
-	r->allow_other = !other_ || !strcmp(other_, "auto") ? -1
-			 : !strcmp(other_, "true");
-	config_put(c);
-}
-
 static int mount_fresh(struct antares *a, struct amount *m, const char *spec)
 {
 	struct fs_mount_request r = {
@@ -259,7 +247,7 @@ static int mount_fresh(struct antares *a, struct amount *m, const char *spec)
 	struct fs_mount_info info;
 	int rc;
 
-	owner(a, &r);
+	daemon_owner(a->daemon, &r);
 	rc = mounts_add(daemon_mounts(a->daemon), &r, &info);
 	if (rc)
 		return rc;

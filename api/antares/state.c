@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "core/toml.h"
+#include "core/toml_put.h"
 #include "fs/mountpoint.h"
 
 #include <dirent.h>
@@ -24,37 +25,19 @@
 
 /* -- writing ---------------------------------------------------------------------- */
 
-static void put(struct buf *b, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	buf_printf(b, "%s = \"", key);
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
-
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\u%04x", c);
-		else
-			buf_putc(b, c);
-	}
-	buf_puts(b, "\"\n");
-}
-
 static void put_mount(struct buf *b, const struct amount *m)
 {
 	buf_puts(b, "\n[[mounts]]\n");
-	put(b, "mount_id", m->id);
-	put(b, "job_id", m->job);
-	put(b, "path", m->path);
-	put(b, "cl", m->cl);
-	put(b, "cl_path", m->cl ? m->cl_path : NULL);
-	put(b, "mountpoint", m->dir);
-	put(b, "upper_dir", m->upper);
-	put(b, "cl_dir", m->cl_dir);
-	put(b, "base_revision", m->base);
-	put(b, "revision", m->rev);
+	toml_put(b, "mount_id", m->id);
+	toml_put(b, "job_id", m->job);
+	toml_put(b, "path", m->path);
+	toml_put(b, "cl", m->cl);
+	toml_put(b, "cl_path", m->cl ? m->cl_path : NULL);
+	toml_put(b, "mountpoint", m->dir);
+	toml_put(b, "upper_dir", m->upper);
+	toml_put(b, "cl_dir", m->cl_dir);
+	toml_put(b, "base_revision", m->base);
+	toml_put(b, "revision", m->rev);
 	buf_printf(b, "created_at_epoch_ms = %lld\n",
 		   (long long)m->created_ms);
 }

@@ -164,12 +164,19 @@ void request_at_end(struct request *r, void (*fn)(void *ctx), void *ctx)
 	r->at_end_ctx = ctx;
 }
 
+void request_deprecated(struct request *r)
+{
+	r->deprecated = true;
+}
+
 int request_queue(struct request *r, int status, struct MHD_Response *resp)
 {
 	assert(!r->replied);
 	r->replied = true;
 	r->status = status;
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
+	if (r->deprecated)
+		MHD_add_response_header(resp, "Deprecation", "true");
 	if (r->close)
 		MHD_add_response_header(resp, "Connection", "close");
 	r->queued = MHD_queue_response(r->mhd, (unsigned)status, resp);

@@ -76,6 +76,8 @@ int reply_errno(struct request *r, int err);
 /* The word and status for a negative errno. */
 const char *reply_code(int err, int *ret_status);
 
+/* The answer, whatever it is, says "Deprecation: true". */
+void request_deprecated(struct request *r);
 /* Run this once the answer was sent (or the client is gone). Once a request. */
 void request_at_end(struct request *r, void (*fn)(void *ctx), void *ctx);
 

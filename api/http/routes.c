@@ -16,4 +16,5 @@ void routes_add_all(struct router *r)
 	router_add(r, v1_watch_routes);
 	router_add(r, v1_cache_routes);
 	router_add(r, antares_routes);
+	router_add(r, classic_routes);
 }

@@ -62,6 +62,7 @@ struct request {
 	bool has_body;
 	bool too_big;
 	bool replied;
+	bool deprecated; /* say so */
 	bool close;    /* the connection ends with the answer */
 	int status;
 	enum MHD_Result queued;

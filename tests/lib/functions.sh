@@ -277,7 +277,6 @@ write_config() {
     DAEMON_STORE=$dir/store
     cat >"$DAEMON_CONFIG" <<END
 store_path = "$DAEMON_STORE"
-workspace = "$dir/workspace"
 antares_upper_root = "$dir/antares/upper"
 antares_cl_root = "$dir/antares/cl"
 antares_mount_root = "$dir/antares/mnt"
