@@ -230,15 +230,21 @@ begun_or_over() { # LINES PID FILES...
 }
 
 # kill_round SEED PROCS LINES - random operations in tree/, the daemon killed
-# after about LINES journal lines, back again: what was acknowledged is there
+# after about LINES journal lines, back again: what was acknowledged is there.
+# Several processes work in crowd/: with no file in common, or by a link with
+# tree/, or nobody knows which of them came first on the other side.
 kill_round() {
-    local j=$SCRATCH/journal pid code=0 files=()
+    local j=$SCRATCH/journal pid code=0 files=() top=tree
     rm -f "$j"*
-    start "fsrand" "$FSRAND" --seed "$1" --procs "$2" --check 0 --no-sync \
-        --ops 100000000 --journal "$j" "$M/tree" "$TWIN/tree"
-    pid=$PID
     files=("$j")
-    [ "$2" -eq 1 ] || files=("$j".{0..9})
+    [ "$2" -eq 1 ] || {
+        files=("$j".{0..9})
+        top=crowd
+        mkdir -p {"$M","$TWIN"}/crowd/p{0..9}
+    }
+    start "fsrand" "$FSRAND" --seed "$1" --procs "$2" --check 0 --no-sync \
+        --ops 100000000 --journal "$j" "$M/$top" "$TWIN/$top"
+    pid=$PID
     wait_until 60 begun_or_over "$3" "$pid" "${files[@]}"
     kill_daemon
     wait_until 150 gone "$pid"
@@ -249,7 +255,7 @@ kill_round() {
         fail "fsrand ended with $code (seed $1)"
     }
     revive "$REPO" "$M"
-    "$FSRAND" --procs "$2" --verify "$j" "$M/tree" "$TWIN/tree" \
+    "$FSRAND" --procs "$2" --verify "$j" "$M/$top" "$TWIN/$top" \
         >"$SCRATCH/verify.log" || {
         cat "$SCRATCH/fsrand.log" "$SCRATCH/verify.log"
         fail "after kill -9 (seed $1, procs $2, lines $3)"

@@ -15,4 +15,5 @@ for i in 1 2 3 4 5; do
 done
 rw_remount "$REPO" "$M"
 same_now "after a last unmount and mount" tree
+same_now "after a last unmount and mount" crowd
 "$FSRAND" --seed 1 --ops 500 "$M/tree" "$TWIN/tree"

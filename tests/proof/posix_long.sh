@@ -58,3 +58,4 @@ for ((i = 1; i <= kills; i++)); do
 done
 rw_remount "$REPO" "$M"
 same_now "after $kills kills" tree
+same_now "after $kills kills" crowd

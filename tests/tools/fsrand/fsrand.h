@@ -55,6 +55,7 @@ enum needs {
 	SLOT = 2,    /* an open descriptor */
 	SLOT2 = 4,   /* and a second one */
 	ROOT_OK = 8, /* the path may be the root itself */
+	PURE = 16,   /* it changes nothing but the descriptor */
 };
 
 struct op_kind {
@@ -107,6 +108,9 @@ extern unsigned char op_data[DATA_SIZE]; /* the bytes of the current one */
 const char *full(const struct side *s, const char *path); /* 4 at a time */
 bool failed(struct outcome *r, long v);
 void touch_map(unsigned char *p, size_t n, struct outcome *r);
+/* Write all of the operation's data; at < 0: where the descriptor stands. A
+ * target that dies meanwhile has acknowledged a part, which is no result. */
+void put_data(int fd, const struct op *o, off_t at, struct outcome *r);
 
 /* -- plan.c -------------------------------------------------------------------
  */

@@ -2,9 +2,10 @@
 /*
  * journal.c - what the target has acknowledged, on a disk it cannot touch.
  * Lines: "B number operation" before, then "P path" for each name it may
- * change, and "A number" after. The twin holds exactly what was
- * acknowledged, so after a crash target and twin agree but for the names of
- * the last operation that has no A.
+ * change, "I inode" for a file of the twin that was opened earlier (its name
+ * may be gone, others may be left), and "A number" after. The twin holds
+ * exactly what was acknowledged, so after a crash target and twin agree but
+ * for the names of the last operation that has no A.
  */
 #include "tests/tools/fsrand/fsrand.h"
 
@@ -46,21 +47,15 @@ static size_t put_path(char *buf, size_t size, const char *path)
 	return n + (size_t)snprintf(buf + n, size - n, "\n");
 }
 
-static size_t slot_path(const struct side *twin, int slot, char *buf,
+static size_t slot_file(const struct side *twin, int slot, char *buf,
 			size_t size)
 {
-	char proc[64], path[PATH_MAX];
-	size_t root = strlen(twin->root);
-	ssize_t n;
+	struct stat st;
 
-	print_to(proc, sizeof(proc), "/proc/self/fd/%d", twin->fd[slot]);
-	n = readlink(proc, path, sizeof(path) - 1);
-	if (n < 0)
-		return 0;
-	path[n] = '\0';
-	if ((size_t)n <= root || strncmp(path, twin->root, root) != 0)
-		return 0;
-	return put_path(buf, size, path + root + 1);
+	if (fstat(twin->fd[slot], &st) < 0 || !st.st_nlink)
+		return 0; /* nobody will see it */
+	return (size_t)snprintf(buf, size, "I %lu\n",
+				(unsigned long)st.st_ino);
 }
 
 void journal_begin(unsigned long i, const struct op *o, const struct side *twin)
@@ -74,12 +69,15 @@ void journal_begin(unsigned long i, const struct op *o, const struct side *twin)
 		if (*p == '\n')
 			*p = ' ';
 	n = (size_t)snprintf(buf, sizeof(buf), "B %s\n", text);
-	if (*o->a)
-		n += put_path(buf + n, sizeof(buf) - n, o->a);
-	if (*o->b)
-		n += put_path(buf + n, sizeof(buf) - n, o->b);
-	if (o->kind->needs & SLOT)
-		n += slot_path(twin, o->slot, buf + n, sizeof(buf) - n);
+	if (!(o->kind->needs & PURE)) {
+		if (*o->a)
+			n += put_path(buf + n, sizeof(buf) - n, o->a);
+		if (*o->b)
+			n += put_path(buf + n, sizeof(buf) - n, o->b);
+		if (o->kind->needs & SLOT)
+			n += slot_file(twin, o->slot, buf + n,
+				       sizeof(buf) - n);
+	}
 	put(buf, n);
 }
 
@@ -97,6 +95,7 @@ void journal_done(unsigned long i, const struct op *o)
 
 static char paths[MAX_PATHS][PATH_SIZE];
 static struct exclude open_ends = { paths, 0 };
+static ino_t open_inode; /* of the twin; 0: none */
 
 static void take_path(const char *line)
 {
@@ -136,12 +135,16 @@ static int read_journal(const char *path)
 		if (line[0] == 'B') {
 			begun++;
 			open_ends.n = 0;
+			open_inode = 0;
 			memcpy(last, line, sizeof(last));
 		} else if (line[0] == 'P') {
 			take_path(line + 2);
+		} else if (line[0] == 'I') {
+			open_inode = strtoul(line + 2, NULL, 10);
 		} else {
 			done++;
 			open_ends.n = 0;
+			open_inode = 0;
 		}
 	}
 	printf("%lu operations begun, %lu acknowledged\n", begun, done);
@@ -171,6 +174,40 @@ static void add_real_paths(const char *root)
 			print_to(paths[open_ends.n++], PATH_SIZE, "%s",
 				 real + skip + 1);
 	}
+}
+
+/* The names of the twin's file that was in flight by descriptor. The target
+ * has the same ones: all that happened to them was acknowledged. */
+static size_t inode_root;
+
+static int note_inode(const char *path, const struct stat *st, int type UNUSED,
+		      struct FTW *w UNUSED)
+{
+	if (st->st_ino == open_inode && open_ends.n < MAX_PATHS)
+		print_to(paths[open_ends.n++], PATH_SIZE, "%s",
+			 path + inode_root);
+	return 0;
+}
+
+static void add_inode_paths(const char *twin)
+{
+	inode_root = strlen(twin) + 1;
+	if (open_inode)
+		nftw(twin, note_inode, 32, FTW_PHYS);
+}
+
+/* What is removed on one side only leaves another time in the directory. */
+static void same_parent_time(const char *root, const char *path,
+			     const struct timespec *now)
+{
+	char parent[PATH_MAX + PATH_SIZE];
+	const struct timespec times[2] = { *now, *now };
+	char *slash;
+
+	print_to(parent, sizeof(parent), "%s/%s", root, path);
+	slash = strrchr(parent, '/');
+	*slash = '\0';
+	utimensat(AT_FDCWD, parent, times, AT_SYMLINK_NOFOLLOW);
 }
 
 static void remove_open_ends(const char *root)
@@ -235,12 +272,25 @@ static void remove_aliases(const char *root)
 	}
 }
 
+static void remove_in_flight(const char *root, const struct timespec *now)
+{
+	remove_aliases(root);
+	remove_open_ends(root);
+	for (size_t i = 0; i < aliases.n_paths; i++)
+		same_parent_time(root, aliases.path[i], now);
+	for (int i = 0; i < open_ends.n; i++)
+		same_parent_time(root, open_ends.path[i], now);
+}
+
 int journal_verify(const struct config *c)
 {
 	int code = read_journal(c->journal);
+	struct timespec now;
 
 	if (code)
 		return code;
+	clock_gettime(CLOCK_REALTIME, &now);
+	add_inode_paths(c->twin);
 	add_real_paths(c->target);
 	add_real_paths(c->twin);
 	code = compare_trees(c->target, c->twin, compare_epoch, &open_ends);
@@ -250,9 +300,7 @@ int journal_verify(const struct config *c)
 	}
 	find_aliases(c->target);
 	find_aliases(c->twin);
-	remove_aliases(c->target);
-	remove_aliases(c->twin);
-	remove_open_ends(c->target);
-	remove_open_ends(c->twin);
+	remove_in_flight(c->target, &now);
+	remove_in_flight(c->twin, &now);
 	return 0;
 }

@@ -73,7 +73,7 @@ static int opened(struct side *s, const struct op *o, int flags,
 	return fd;
 }
 
-static void put_data(int fd, const struct op *o, off_t at, struct outcome *r)
+void put_data(int fd, const struct op *o, off_t at, struct outcome *r)
 {
 	size_t done = 0;
 
@@ -359,7 +359,7 @@ const struct op_kind path_ops[] = {
 	{ "create", 90, NEW, NONE, IO, ADD_FILE, run_create },
 	{ "write", 80, FILE_, NONE, IO, NOTHING, run_write },
 	{ "append", 40, FILE_, NONE, IO, NOTHING, run_append },
-	{ "read", 50, FILE_, NONE, IO, NOTHING, run_read },
+	{ "read", 50, FILE_, NONE, IO | PURE, NOTHING, run_read },
 	{ "truncate", 40, FILE_, NONE, IO, NOTHING, run_truncate },
 	{ "map", 40, FILE_, NONE, IO, NOTHING, run_map },
 	{ "rename", 60, ANY, NEW, 0, RENAME, run_rename },
@@ -370,7 +370,7 @@ const struct op_kind path_ops[] = {
 	{ "unlink", 60, FILE_, NONE, 0, REMOVE, run_unlink },
 	{ "unlink-any", 10, ANY, NONE, 0, REMOVE, run_unlink },
 	{ "symlink", 20, NEW, NEW, 0, ADD_OTHER, run_symlink },
-	{ "readlink", 5, ANY, NONE, 0, NOTHING, run_readlink },
+	{ "readlink", 5, ANY, NONE, PURE, NOTHING, run_readlink },
 	{ "mkdir", 50, NEW, NONE, 0, ADD_DIR, run_mkdir },
 	{ "rmdir", 20, DIR_, NONE, 0, REMOVE, run_rmdir },
 	{ "rmtree", 6, DIR_, NONE, 0, REMOVE, run_rmtree },
@@ -379,12 +379,12 @@ const struct op_kind path_ops[] = {
 	{ "chown", 10, ANY, NONE, 0, NOTHING, run_chown },
 	{ "utimens", 30, ANY, NONE, 0, NOTHING, run_utimens },
 	{ "setxattr", 20, ANY, NONE, IO, NOTHING, run_setxattr },
-	{ "getxattr", 10, ANY, NONE, 0, NOTHING, run_getxattr },
+	{ "getxattr", 10, ANY, NONE, PURE, NOTHING, run_getxattr },
 	{ "removexattr", 10, ANY, NONE, 0, NOTHING, run_removexattr },
 	{ "fallocate", 30, FILE_, NONE, IO, NOTHING, run_fallocate },
 	{ "copy", 25, FILE_, FILE_, IO, NOTHING, run_copy },
-	{ "fsync", 10, ANY, NONE, 0, NOTHING, run_fsync },
-	{ "list", 30, DIR_, NONE, ROOT_OK, NOTHING, run_list },
-	{ "stat", 20, ANY, NONE, ROOT_OK, NOTHING, run_stat },
+	{ "fsync", 10, ANY, NONE, PURE, NOTHING, run_fsync },
+	{ "list", 30, DIR_, NONE, ROOT_OK | PURE, NOTHING, run_list },
+	{ "stat", 20, ANY, NONE, ROOT_OK | PURE, NOTHING, run_stat },
 	{ 0 },
 };

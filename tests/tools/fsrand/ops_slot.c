@@ -46,7 +46,7 @@ static void run_close(struct side *s, const struct op *o, struct outcome *r)
 static void run_slot_write(struct side *s, const struct op *o,
 			   struct outcome *r)
 {
-	failed(r, pwrite(s->fd[o->slot], op_data, o->len, o->off));
+	put_data(s->fd[o->slot], o, o->off, r);
 }
 
 static void run_slot_read(struct side *s, const struct op *o, struct outcome *r)
@@ -136,14 +136,14 @@ static void run_slot_copy(struct side *s, const struct op *o, struct outcome *r)
 const struct op_kind slot_ops[] = {
 	{ "open", 50, FILE_, NONE, 0, NOTHING, run_open },
 	{ "open-create", 15, NEW, NONE, 0, ADD_FILE, run_open_create },
-	{ "close", 20, NONE, NONE, SLOT, NOTHING, run_close },
+	{ "close", 20, NONE, NONE, SLOT | PURE, NOTHING, run_close },
 	{ "fd-write", 50, NONE, NONE, SLOT | IO, NOTHING, run_slot_write },
-	{ "fd-read", 40, NONE, NONE, SLOT | IO, NOTHING, run_slot_read },
+	{ "fd-read", 40, NONE, NONE, SLOT | IO | PURE, NOTHING, run_slot_read },
 	{ "fd-truncate", 20, NONE, NONE, SLOT | IO, NOTHING,
 	  run_slot_truncate },
-	{ "fd-stat", 20, NONE, NONE, SLOT, NOTHING, run_slot_stat },
+	{ "fd-stat", 20, NONE, NONE, SLOT | PURE, NOTHING, run_slot_stat },
 	{ "fd-chmod", 8, NONE, NONE, SLOT, NOTHING, run_slot_chmod },
-	{ "fd-sync", 8, NONE, NONE, SLOT, NOTHING, run_slot_sync },
+	{ "fd-sync", 8, NONE, NONE, SLOT | PURE, NOTHING, run_slot_sync },
 	{ "fd-map", 20, NONE, NONE, SLOT | IO, NOTHING, run_slot_map },
 	{ "fd-punch", 10, NONE, NONE, SLOT | IO, NOTHING, run_slot_punch },
 	{ "fd-copy", 15, NONE, NONE, SLOT | SLOT2 | IO, NOTHING,
