@@ -195,6 +195,7 @@ headers: ## every public header compiles alone, as C99 and C++11
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -D -m755 $(BIN) $(DESTDIR)$(PREFIX)/bin/scorpio
+	ln -sf scorpio $(DESTDIR)$(PREFIX)/bin/antares
 	install -m755 $(CHECK) $(FSMONITOR) $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 		$(DESTDIR)$(PREFIX)/share/scorpio
@@ -205,7 +206,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 		'$(PLUGINDIR)' '$(VERSION)' '$(PREFIX)/include' > $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(LIBDIR)/scorpio $(DESTDIR)$(PREFIX)/share/scorpio
-	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(PREFIX)/bin/scorpio-fsmonitor $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/antares $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(PREFIX)/bin/scorpio-fsmonitor $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 clean: ## remove build/
 	rm -rf build compile_commands.json
 help: ## this list

@@ -216,7 +216,7 @@ static int make_server(struct daemon *d, const struct daemon_options *o,
 	int r;
 
 	d->router = router_new();
-	routes_add_all(d->router);
+	routes_add_all(d->router, o->antares_root);
 	d->server = server_new(d->router, d);
 	r = set_policy(d, d->config);
 	if (r)

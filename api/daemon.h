@@ -36,6 +36,7 @@ struct daemon_options {
 	bool http_any_port; /* ... but replaced by a free one */
 	bool temporary;     /* nothing is recorded */
 	bool hangup_ends;   /* SIGHUP ends instead of reloading */
+	bool antares_root;  /* the calls of /antares at the root as well */
 };
 
 struct daemon_problem { /* why it cannot start; texts are owned */

@@ -58,6 +58,12 @@ struct cli_command {
 
 /* commands.c: NULL-ended */
 extern const struct cli_command *const cli_commands[];
+/* Which program this is, by the name it was called: a link named "antares" has
+ * upstream's commands of that name. Before anything else. */
+void cli_called_as(const char *argv0);
+bool cli_is_antares(void);
+/* The commands of this program. */
+const struct cli_command *const *cli_table(void);
 const struct cli_command *cli_find(const char *name);
 /* main.c: the options every command takes */
 extern const struct argp_option cli_global_options[];

@@ -13,11 +13,32 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_version, &cmd_completions, &cmd_http_mount, NULL,
 };
 
+static bool is_antares;
+
+void cli_called_as(const char *argv0)
+{
+	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+
+	is_antares = argv0 && !strcmp(slash ? slash + 1 : argv0, "antares");
+}
+
+bool cli_is_antares(void)
+{
+	return is_antares;
+}
+
+const struct cli_command *const *cli_table(void)
+{
+	return is_antares ? antares_commands : cli_commands;
+}
+
 const struct cli_command *cli_find(const char *name)
 {
-	for (size_t i = 0; cli_commands[i]; i++) {
-		if (!strcmp(cli_commands[i]->name, name))
-			return cli_commands[i];
+	const struct cli_command *const *list = cli_table();
+
+	for (size_t i = 0; list[i]; i++) {
+		if (!strcmp(list[i]->name, name))
+			return list[i];
 	}
 	return NULL;
 }

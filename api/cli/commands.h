@@ -7,7 +7,7 @@
 
 extern const struct cli_command cmd_serve, cmd_stop;          /* serve.c */
 extern const struct cli_command cmd_mount, cmd_umount;        /* mount.c */
-extern const struct cli_command cmd_http_mount;               /* mount.c */
+extern const struct cli_command cmd_http_mount;           /* httpmount.c */
 extern const struct cli_command cmd_list, cmd_status;         /* list.c */
 extern const struct cli_command cmd_reset, cmd_workspace;     /* workspace.c */
 extern const struct cli_command cmd_diff;                     /* diff.c */
@@ -24,6 +24,11 @@ extern const struct cli_command cmd_doctor, cmd_bugreport;    /* doctor.c */
 extern const struct cli_command cmd_completions;   /* completions.c */
 extern const struct cli_command cmd_version;       /* completions.c */
 extern const struct cli_command cmd_try;           /* try.c */
+
+/* antares.c: the commands of the program by that name, NULL-ended */
+extern const struct cli_command *const antares_commands[];
+/* serve.c: the daemon with the calls of /antares at the root */
+int serve_antares(struct cli *c);
 
 /* warmup.c: show the progress lines of a stream on a bar; prints the sum. */
 int warmup_follow(struct cli *c, const char *path, json_t *body /* takes */,

@@ -117,7 +117,8 @@ static int help_command(const struct cli_command *cmd)
 {
 	const struct argp_option *o;
 
-	printf("usage: scorpio %s%s%s [options]\n\n%s\n", cmd->name,
+	printf("usage: %s %s%s%s [options]\n\n%s\n",
+	       cli_is_antares() ? "antares" : "scorpio", cmd->name,
 	       cmd->args ? " " : "", cmd->args ? cmd->args : "",
 	       cmd->summary);
 	if (cmd->help)
@@ -133,11 +134,12 @@ static int help_command(const struct cli_command *cmd)
 
 static int help_all(void)
 {
-	printf("usage: scorpio [options] COMMAND ...\n\n"
+	printf("usage: %s [options] COMMAND ...\n\n"
 	       "Mounts repositories of any size at once and fetches only what "
-	       "is read.\n\ncommands:\n");
-	for (size_t i = 0; cli_commands[i]; i++) {
-		const struct cli_command *cmd = cli_commands[i];
+	       "is read.\n\ncommands:\n",
+	       cli_is_antares() ? "antares" : "scorpio");
+	for (size_t i = 0; cli_table()[i]; i++) {
+		const struct cli_command *cmd = cli_table()[i];
 
 		if (!cmd->hidden)
 			printf("  %-13s %s\n", cmd->name, cmd->summary);
@@ -278,10 +280,10 @@ static int choose(struct cli *c)
 	char *word = c->n_args ? c->args[0] : NULL;
 	char *serve[] = { (char *)(uintptr_t) "serve", NULL };
 
-	if (!word && c->help)
+	if (!word && (c->help || (cli_is_antares() && !c->version)))
 		return help_all();
 	if (!word && c->version)
-		word = serve[0];
+		word = serve[0]; /* any: it is not run */
 	if (!word) {
 		if (!c->quiet)
 			fprintf(stderr, "scorpio: starting the daemon; please "
@@ -314,6 +316,7 @@ int main(int argc, char **argv)
 
 	/* a closed pipe is an error of the write, not the end of a daemon */
 	signal(SIGPIPE, SIG_IGN);
+	cli_called_as(argv[0]);
 	r = parse(&c, &top, ARGP_IN_ORDER, argc, argv);
 	if (!r)
 		r = choose(&c);

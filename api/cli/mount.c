@@ -411,32 +411,3 @@ const struct cli_command cmd_umount = {
 	.option = mount_option,
 	.run = umount_run,
 };
-
-/* -- http-mount ------------------------------------------------------------------------------- */
-
-static const struct argp_option http_mount_options[] = {
-	{ "job-id", OPT_JOB, "ID", 0, "name of the job", 0 },
-	{ "cl", OPT_CL, "CL", 0, "change list", 0 },
-	{ "endpoint", OPT_REV, "URL", 0, "of the Antares API", 0 },
-	{ 0 },
-};
-
-static int http_mount_run(struct cli *c UNUSED)
-{
-	return cli_error(EXIT_CONFIG,
-			 "the Antares API (/antares/mounts) is not in this "
-			 "version yet",
-			 "scorpio mount SOURCE DIR",
-			 "http-mount is not offered");
-}
-
-const struct cli_command cmd_http_mount = {
-	.name = "http-mount",
-	.args = "PATH",
-	.summary = "mount through the Antares API (not in this version)",
-	.max_args = -1,
-	.hidden = true,
-	.options = http_mount_options,
-	.option = mount_option,
-	.run = http_mount_run,
-};

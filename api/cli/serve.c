@@ -20,7 +20,7 @@
 enum { OPT_NO_RESTORE = 1, OPT_BACKGROUND, OPT_AUTO };
 
 static struct {
-	bool background, automatic, no_restore;
+	bool background, automatic, no_restore, antares;
 } own;
 
 static const struct argp_option serve_options[] = {
@@ -94,6 +94,7 @@ static int start(struct cli *c, int terminal, struct daemon **ret)
 		.config_options = &c->config_options,
 		.no_restore = own.no_restore,
 		.http_optional = own.automatic,
+		.antares_root = own.antares,
 	};
 	struct daemon_problem problem = { 0 };
 	int r;
@@ -199,6 +200,12 @@ static int serve_run(struct cli *c)
 		return background(c);
 	daemon_logging(c->config);
 	return serve(c);
+}
+
+int serve_antares(struct cli *c)
+{
+	own.antares = true;
+	return serve_run(c);
 }
 
 const struct cli_command cmd_serve = {

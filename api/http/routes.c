@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/http/routes.h"
 
-void routes_add_all(struct router *r)
+void routes_add_all(struct router *r, bool antares_root)
 {
 	router_add(r, page_routes);
-	router_add(r, admin_routes);
+	router_add(r, antares_root ? antares_root_routes : admin_routes);
 	router_add(r, metrics_routes);
 	router_add(r, v1_status_routes);
 	router_add(r, v1_mounts_routes);

@@ -22,6 +22,6 @@ extern const struct route classic_routes[];
 extern const struct route antares_routes[];
 extern const struct route antares_root_routes[]; /* instead of admin_routes */
 
-void routes_add_all(struct router *r);
+void routes_add_all(struct router *r, bool antares_root);
 
 #endif
