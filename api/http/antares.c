@@ -56,7 +56,7 @@ int antares_answer(struct request *r, int err, struct antares_info *i,
 {
 	json_t *v;
 
-	if (err)
+	if (err || !i)
 		return reply_error(r, f->status, f->code, "%s",
 				   error_text(err));
 	v = antares_status(i);

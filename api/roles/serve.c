@@ -51,7 +51,7 @@ static int make_routes(struct scorpio_server *s,
 	size_t n = 0;
 	int e = 0;
 
-	while (r[n].method && n < ROUTES_MAX && !e)
+	while (n < ROUTES_MAX && r[n].method && !e)
 		e = check_route(&r[n++]);
 	if (e || n == ROUTES_MAX)
 		return e ? e : fail(-E2BIG, "more than %u routes", ROUTES_MAX);

@@ -284,7 +284,9 @@ static int take_apart(struct mono *m, const char *spec, struct changelist *c)
 
 	/* the last one before the root, which may hold any character */
 	colon = strstr(spec, ":/");
-	while (at && (next = strchr(at + 1, '@')) && (!colon || next < colon))
+	if (!at)
+		return -EINVAL;
+	while ((next = strchr(at + 1, '@')) && (!colon || next < colon))
 		at = next;
 	colon = strstr(at, ":/");
 	c->base = strndup(spec, (size_t)(at - spec));
