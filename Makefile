@@ -202,11 +202,13 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m644 include/scorpio/*.h $(DESTDIR)$(PREFIX)/include/scorpio/
 	install -m755 $(PLUGINS) $(DESTDIR)$(PLUGINDIR)/
 	install -m644 scorpio.toml.template $(DESTDIR)$(PREFIX)/share/scorpio/
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	printf 'plugindir=%s\nabi=1\nName: scorpio\nDescription: headers for scorpio plugins\nVersion: %s\nCflags: -I%s\nLibs:\n' \
 		'$(PLUGINDIR)' '$(VERSION)' '$(PREFIX)/include' > $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(LIBDIR)/scorpio $(DESTDIR)$(PREFIX)/share/scorpio
 	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/antares $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(PREFIX)/bin/scorpio-fsmonitor $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+	rm -f $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1))
 clean: ## remove build/
 	rm -rf build compile_commands.json
 help: ## this list

@@ -16,6 +16,7 @@
 #include "api/notify.h"
 #include "api/plugins.h"
 #include "api/roles/roles.h"
+#include "api/sigbus.h"
 #include "cache/source.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -332,6 +333,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 	d->started = now_ns();
 	d->started_wall = wall_ns();
 	prepare_process(d);
+	sigbus_explain(config_string(d->config, "server.store_path"));
 	daemon_logging(d->config);
 	http_configure_from(d->config);
 	spawn_set_timeout((uint32_t)config_int(d->config, "fetch.timeout"));

@@ -1,7 +1,7 @@
 #!/bin/bash
 # timeout: 200
-# A server that lies: other content under an id, a broken delta, a missing
-# object. The bytes are refused, other files are fine.
+# A server that lies: other content under an id, a missing object. The bytes are
+# refused, other files are fine.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/repos.sh"

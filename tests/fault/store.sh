@@ -47,6 +47,28 @@ daemon_answers || fail "the daemon died of a damaged store"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
+# made shorter under a daemon that reads it in place: that is the end of the
+# process, in words; the next one brings the mount back and fetches again
+start_daemon
+mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
+cat "$SCRATCH/m/d/r1" >/dev/null
+log=$SCRATCH/daemon-$DAEMON_PORT.log
+truncate -s 8192 "$db"
+code=0
+within 60 diff -r "$SCRATCH/m" "$SCRATCH/repo" -x .git >/dev/null 2>&1 || code=$?
+[ "$code" -ne 0 ] || fail "all was read from a file that has gone"
+code=0
+stop "$DAEMON_PID" || code=$?
+assert_eq "$code" 135 "the daemon's exit code (128 + SIGBUS)"
+cat "$log"
+assert_contains "$(cat "$log")" "why: a file that it reads in place" "last words"
+start_daemon
+m_is_back() { stat -f "$SCRATCH/m" && is_mounted "$SCRATCH/m"; }
+wait_until 30 m_is_back
+assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+scorpio_cli umount "$SCRATCH/m"
+stop_daemon
+
 # something else altogether in its place
 head -c 300000 /dev/urandom >"$db"
 start_daemon

@@ -36,7 +36,7 @@ Kinds of faults (times -1 = for ever):
   cut       send "after" bytes of the body and end it properly
   swap      ask git for object "to" where the client wants "from"
   corrupt   invert the byte at "at" (negative: from the end) of the body
-  replace   answer 200 with "body" and "type"
+  replace   answer 200 with "body" (or "base64") and "type"
   close     close the connection without an answer
 """
 
@@ -243,7 +243,9 @@ class Handler(BaseHTTPRequestHandler):
                 to += self.path
             self.plain(fault.get("code", 302), "", Location=to)
         elif kind == "replace":
-            self.plain(200, fault["body"], fault.get("type", "text/html"))
+            body = base64.b64decode(fault["base64"]) \
+                if "base64" in fault else fault["body"]
+            self.plain(200, body, fault.get("type", "text/html"))
         else:
             return False
         return True

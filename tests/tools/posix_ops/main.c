@@ -146,6 +146,33 @@ static void remove_tree(const char *path)
 			strerror(errno));
 }
 
+/* Which directory of the path is missing, what is in the one above, and is it
+ * there at a second look? */
+static void tell_missing(char *path)
+{
+	struct stat st;
+	unsigned n = 0;
+	DIR *d;
+
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (stat(path, &st) < 0)
+			fprintf(stderr, "posix_ops: %s: %s\n", path,
+				strerror(errno));
+		d = opendir(path);
+		while (d && readdir(d))
+			n++;
+		fprintf(stderr, "posix_ops: %s: device %lu, inode %lu, %u "
+			"names so far\n", path, (unsigned long)st.st_dev,
+			(unsigned long)st.st_ino, n);
+		if (d)
+			closedir(d);
+		*p = '/';
+	}
+	fprintf(stderr, "posix_ops: now it is %s\n",
+		access(path, F_OK) ? strerror(errno) : "there");
+}
+
 static int enter_dir(const struct check *c, const char *side, char *path,
 		     size_t size)
 {
@@ -161,6 +188,7 @@ static int enter_dir(const struct check *c, const char *side, char *path,
 	if (chdir(path) < 0) {
 		fprintf(stderr, "posix_ops: chdir %s: %s\n", path,
 			strerror(errno));
+		tell_missing(path);
 		exit(2);
 	}
 	if (prepared && !(c->flags & LOWER))
