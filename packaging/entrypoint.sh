@@ -31,7 +31,7 @@ defaults() {
     : "${ANTARES_STATE_FILE:=/data/scorpio/antares/state.toml}"
 }
 
-# the variables of the template, and what the daemon reads besides
+# shellcheck disable=SC2016 # names for envsubst
 VARIABLES='${SCORPIO_BASE_URL} ${SCORPIO_LFS_URL} ${SCORPIO_STORE_PATH}
     ${SCORPIO_WORKSPACE} ${SCORPIO_GIT_AUTHOR} ${SCORPIO_GIT_EMAIL}
     ${SCORPIO_DICFUSE_READABLE} ${SCORPIO_LOAD_DIR_DEPTH}
@@ -43,14 +43,11 @@ VARIABLES='${SCORPIO_BASE_URL} ${SCORPIO_LFS_URL} ${SCORPIO_STORE_PATH}
     ${ANTARES_DICFUSE_DIR_SYNC_TTL_SECS} ${ANTARES_UPPER_ROOT} ${ANTARES_CL_ROOT}
     ${ANTARES_MOUNT_ROOT} ${ANTARES_STATE_FILE}'
 
-# Only inside envsubst: a variable that is exported wins over a file of the user's.
+# Defaults are exported to envsubst only: the daemon would let them win over a file
+# of the user's.
 render() {
     if [ -e "$CONFIG" ] && [ ! -w "$CONFIG" ]; then
         return # a file of the user's, mounted read-only
-    fi
-    # root may write to a file on a read-only mount only in appearance
-    if [ -e "$CONFIG" ] && ! { : >>"$CONFIG"; } 2>/dev/null; then
-        return
     fi
     (
         set -a
@@ -82,7 +79,7 @@ usage: docker run [options] IMAGE COMMAND [args]
   scorpio [args]      the filesystem daemon on port 2725 (needs --privileged, or
                       --device /dev/fuse --cap-add SYS_ADMIN
                       --security-opt apparmor:unconfined)
-  orion               the build worker
+  orion               the build worker (not in this image)
   buck2 [args]        Buck2
   bash | sh           a shell
   version             what is in the image
@@ -135,15 +132,6 @@ serve() {
     exec scorpio -c "$CONFIG" "$@"
 }
 
-orion() {
-    cat >&2 <<'END'
-error: this image has no Orion worker
-  run the worker of your Orion server elsewhere, with
-  SCORPIO_API_BASE_URL=http://THIS-HOST:2725
-END
-    exit 1
-}
-
 buck() {
     if ! command -v buck2 >/dev/null; then
         cat >&2 <<'END'
@@ -151,7 +139,7 @@ error: buck2 is not in this image
   put it on PATH (-v /path/to/buck2:/usr/local/bin/buck2:ro), or build the image
   with --build-arg BUCK2_URL=... ; releases: github.com/facebook/buck2/releases
 END
-        exit 127
+        exit 1
     fi
     exec buck2 "$@"
 }
@@ -160,7 +148,7 @@ command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
 scorpio) serve "$@" ;;
-orion | orion-worker) orion ;;
+orion | orion-worker) exec orion "$@" ;;
 buck2) buck "$@" ;;
 bash | sh) exec "$command" "$@" ;;
 version | --version | -v) versions ;;

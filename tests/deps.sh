@@ -13,7 +13,7 @@ BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
     libcurl4-openssl-dev liblmdb-dev libzstd-dev libgit2-dev libmicrohttpd-dev
     libjansson-dev libssl-dev libtomlplusplus-dev libxxhash-dev zlib1g-dev
     liblzma-dev libbz2-dev libbrotli-dev"
-TEST="python3 curl jq lighttpd git-lfs attr iproute2 psmisc strace shellcheck
+TEST="python3 curl jq gettext-base lighttpd git-lfs attr iproute2 psmisc strace shellcheck
     procps xz-utils ca-certificates nix-bin"
 BENCH="flex bison bc libelf-dev rsync"
 
