@@ -18,6 +18,7 @@
  */
 #include "tests/tools/posix_ops/posix_ops.h"
 
+#include <dirent.h>
 #include <fnmatch.h>
 #include <ftw.h>
 #include <signal.h>
