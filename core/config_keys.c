@@ -136,6 +136,8 @@ const struct config_key config_keys[] = {
   .doc = "what waits for the archive's hash: contents, or names and sizes as well" },
 { "nix.listings", NULL, CONFIG_BOOL, "true",
   .doc = "take names and sizes from .ls files, if they fit the signed size" },
+{ "nix.lookup_drv", NULL, CONFIG_BOOL, "true",
+  .doc = "look for derivations (.drv), which few caches have" },
 { "nix.negative_ttl", NULL, CONFIG_INT, "30", 0, 86400, .unit = "s",
   .doc = "how long a path that no cache has is not asked for again" },
 { "nix.whole_below", NULL, CONFIG_INT, "65536", 0, INT64_MAX, .unit = "bytes",

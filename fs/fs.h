@@ -266,6 +266,10 @@ void fs_path_info_done(struct fs_path_info *i);
 int fs_path(struct fs *f, const char *path, int64_t deadline,
 	    struct fs_path_info *ret);
 
+/* What the backend itself knows of the path, a JSON object as text (caller
+ * frees). Blocking. -ENODATA: nothing. */
+int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret);
+
 /* -- bringing content ------------------------------------------------------ */
 
 struct fs_warm_progress {

@@ -237,3 +237,51 @@ int fs_path(struct fs *f, const char *path, int64_t deadline,
 	mount_release(m);
 	return rc;
 }
+
+#define DESCRIBE_MAX (64 * MiB)
+
+/* The text may grow between two questions. */
+static int ask_source(struct mount *m, const struct scorpio_ref *ref,
+		      char **ret)
+{
+	size_t cap = 64 * KiB;
+
+	while (cap <= DESCRIBE_MAX) {
+		cleanup_free char *text = xmalloc(cap + 1);
+		int64_t n = source_xattr(m->source, ref, "describe", text, cap);
+
+		if (n < 0)
+			return (int)n;
+		if ((uint64_t)n <= cap) {
+			text[n] = '\0';
+			*ret = steal(&text);
+			return 0;
+		}
+		cap = (size_t)n + 4096;
+	}
+	return fail(-EFBIG, "a description of more than 64 MiB");
+}
+
+int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret)
+{
+	const char *rel;
+	struct mount *m = mount_of_path(f, path, &rel);
+	struct view_found at;
+	int rc;
+
+	if (!m)
+		return fail(-EXDEV, "%s is not below a mount of this daemon",
+			    path);
+	rc = view_walk(m, rel, deadline, &at);
+	if (!rc && !at.id.len)
+		rc = fail(-ENODATA, "it is not of the source");
+	if (!rc) {
+		struct scorpio_ref ref = { .id = at.id, .kind = at.kind,
+					   .path = rel,
+					   .path_len = (uint32_t)strlen(rel) };
+
+		rc = ask_source(m, &ref, ret);
+	}
+	mount_release(m);
+	return rc;
+}

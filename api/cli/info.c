@@ -12,6 +12,37 @@ static void line(const char *name, const char *value)
 		printf("%-9s %s\n", name, value);
 }
 
+static void print_share(const json_t *v, const char *name, const char *key)
+{
+	int64_t all = json_get_int(v, "nar_size", 1);
+	int64_t part = json_get_int(v, key, 0);
+	char text[64], bytes[24];
+
+	snprintf(text, sizeof(text), "%s (%.1f %% of it)",
+		 cli_bytes((uint64_t)part, bytes),
+		 100.0 * (double)part / (double)all);
+	line(name, text);
+}
+
+/* The store path it belongs to: who vouches for it, and how lazy it was. */
+static void print_nix(const json_t *v)
+{
+	char bytes[24], text[320];
+
+	if (!v)
+		return;
+	line("nix path", cli_text(v, "path"));
+	snprintf(text, sizeof(text), "%s%s%s", cli_text(v, "proof"),
+		 *cli_text(v, "key") ? " by " : "", cli_text(v, "key"));
+	line("proof", text);
+	line("state", cli_text(v, "state"));
+	line("archive", cli_bytes((uint64_t)json_get_int(v, "nar_size", 0),
+				  bytes));
+	print_share(v, "fetched", "fetched_bytes");
+	print_share(v, "wanted", "wanted_bytes");
+	line("cache", cli_text(v, "cache"));
+}
+
 static void print_info(const json_t *v, const char *path)
 {
 	json_t *size = json_object_get(v, "size");
@@ -42,6 +73,8 @@ static void print_info(const json_t *v, const char *path)
 	line("sha256", cli_text(v, "sha256"));
 	line("in store", json_get_bool(v, "resident", false) ? "yes" : "no");
 	line("mount", cli_text(v, "mount"));
+	print_nix(json_object_get(json_object_get(v, "source"), "nix"));
+	line("source", cli_text(v, "source_error"));
 }
 
 static int info_run(struct cli *c)

@@ -64,6 +64,23 @@ static json_t *path_json(const struct fs_path_info *i)
 	return v;
 }
 
+/* What the source itself tells, if it tells anything. */
+static void add_source(struct daemon *d, const char *path, int64_t deadline,
+		       json_t *v)
+{
+	cleanup_free char *text = NULL;
+	json_t *told = NULL;
+	int e = fs_describe(daemon_fs(d), path, deadline, &text);
+
+	if (!e)
+		e = json_parse(text, strlen(text), "the source", &told);
+	if (!e)
+		json_object_set_new(v, "source", told);
+	else if (e != -ENODATA && e != -ENOTSUP)
+		json_object_set_new(v, "source_error",
+				    v1_text(error_text(e)));
+}
+
 static int get_info(struct request *r)
 {
 	const char *path = request_query(r, "path", NULL);
@@ -81,6 +98,7 @@ static int get_info(struct request *r)
 		return e;
 	v = path_json(&info);
 	fs_path_info_done(&info);
+	add_source(request_ctx(r), path, deadline, v);
 	return reply_json(r, 200, v);
 }
 

@@ -15,6 +15,7 @@
  *	spool     an archive brought and checked as a whole
  *	path      one store path: all of the above about it
  *	serve     list and fetch
+ *	describe  what is known of a path, as JSON
  */
 #ifndef BACKENDS_NIX_COMMON_H
 #define BACKENDS_NIX_COMMON_H
@@ -60,6 +61,7 @@ struct nix {
 	char *space;                         /* id space */
 	enum nixverify verify;
 	bool listings;        /* use .ls */
+	bool lookup_drv;      /* derivations may be in the caches */
 	uint64_t nar_max;     /* bytes of the largest archive taken */
 	uint64_t whole_below; /* archives up to this size are brought whole */
 	struct nixcaches *caches;

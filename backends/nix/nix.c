@@ -7,6 +7,7 @@
  * is the tree named by its hash. What is believed when, and why:
  * docs/decisions/050-nix.md.
  */
+#include "describe.h"
 #include "nix32.h"
 #include "path.h"
 #include "serve.h"
@@ -59,6 +60,7 @@ static int read_config(struct nix *n)
 		return nixfail(n, -EINVAL, "nix.store_dir is not an absolute "
 			       "path");
 	n->store_dir = strndup(dir, len);
+	n->lookup_drv = h->config_bool(n->config, "lookup_drv", 1);
 	n->listings = h->config_bool(n->config, "listings", 1);
 	n->nar_max = max > 0 ? (uint64_t)max : (uint64_t)NAR_MAX;
 	n->whole_below = whole > 0 ? (uint64_t)whole : 0;
@@ -186,15 +188,41 @@ static int nix_fetch(void *self, const struct scorpio_ref *refs, uint32_t n,
 	return nixserve_fetch(self, refs, n, sink);
 }
 
+static int64_t nix_xattr(void *self, const struct scorpio_ref *ref,
+			 const char *name, void *buf, uint64_t cap)
+{
+	return strcmp(name, "describe") ? -ENODATA
+					: nix_describe(self, ref, buf, cap);
+}
+
+/* What Nix makes beside a path while it works: never in a cache. */
+static bool is_temporary(const char *name, uint32_t len)
+{
+	static const char *const ends[] = { ".lock", ".chroot", ".check",
+					    ".drv.chroot" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (len > n && !memcmp(name + len - n, ends[i], n))
+			return true;
+	}
+	return false;
+}
+
 static int nix_bucket(void *self, const struct scorpio_ref *dir,
 		      const char *name, uint32_t name_len,
 		      struct scorpio_id *ret)
 {
 	struct nixid x = { .what = NIXID_BUCKET }, root;
+	const struct nix *n = self;
 
-	(void)self;
 	if (!nixid_parse(&dir->id, &root) || root.what != NIXID_ROOT ||
-	    !nixname_parse(name, name_len, x.hash))
+	    !nixname_parse(name, name_len, x.hash) ||
+	    is_temporary(name, name_len))
+		return -ENOENT;
+	if (!n->lookup_drv && name_len > 4 &&
+	    !memcmp(name + name_len - 4, ".drv", 4))
 		return -ENOENT;
 	*ret = nixid_make(&x);
 	return 0;
@@ -215,5 +243,6 @@ const struct scorpio_backend scorpio_nix_backend = {
 	.resolve = nix_resolve,
 	.list = nix_list,
 	.fetch = nix_fetch,
+	.xattr = nix_xattr,
 	.bucket = nix_bucket,
 };

@@ -282,6 +282,7 @@ static int ask_one(struct nix *n, struct nixpath *p, struct nixcache *c)
 		rc = -ENOENT;
 	else if (!rc && status != 200)
 		rc = nixcache_error(n, c, status, what);
+	p->fetched += b.len;
 	if (!rc)
 		rc = accept_info(n, p, c, &b);
 	free(b.data);
@@ -391,6 +392,7 @@ static int bring_listing(struct nix *n, struct nixpath *p)
 		return rc;
 	}
 	p->no_listing = true;
+	p->fetched += b.len;
 	if (!rc && status == 200) {
 		rc = plain_listing(&b);
 		if (!rc)
@@ -441,7 +443,8 @@ int nixpath_archive(struct nix *n, struct nixpath *p)
 
 	if (rc || p->spool)
 		return rc;
-	rc = nixspool_bring(n, p->cache, p->info, &p->verdict, &p->spool);
+	rc = nixspool_bring(n, p->cache, p->info, &p->verdict, &p->spool,
+			    &p->fetched);
 	if (rc)
 		return rc;
 	p->poured = 0;

@@ -28,6 +28,8 @@ struct nixpath {
 	struct nixspool *spool; /* checked */
 	uint8_t tag[NIXID_TAG]; /* of spool->tree */
 	uint32_t poured;        /* nodes of the spool that were poured along */
+	uint64_t fetched; /* bytes transferred for it by this instance */
+	uint64_t wanted;  /* bytes of content that were asked for */
 };
 
 int nixpaths_new(struct nix *n, struct nixpaths **ret);

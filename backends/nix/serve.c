@@ -194,6 +194,7 @@ static int pour_wanted(struct serving *s, struct nixpath *p)
 			continue;
 		}
 		s->done[i] = true;
+		p->wanted += t->nodes[x->node].size;
 		rc = pour_file(s, p, x->node);
 	}
 	return rc ? rc : pour_rest(s, p);

@@ -331,7 +331,8 @@ static int check(struct bringing *b)
 }
 
 int nixspool_bring(struct nix *n, struct nixcache *c, const struct narinfo *i,
-		   const struct nixverdict *v, struct nixspool **ret)
+		   const struct nixverdict *v, struct nixspool **ret,
+		   uint64_t *fetched)
 {
 	struct bringing b = { .n = n, .cache = c, .info = i, .verdict = v };
 	int rc;
@@ -352,6 +353,7 @@ int nixspool_bring(struct nix *n, struct nixcache *c, const struct narinfo *i,
 	} else if (rc == -EBADMSG) {
 		nixcount(n, "refused", 1);
 	}
+	*fetched += b.packed;
 	stop(&b);
 	return rc;
 }

@@ -20,9 +20,11 @@ struct nixspool {
 
 /* Bring the archive of `i` from c. A broken transfer is taken up where it
  * broke. -EBADMSG: it is not what was promised (hash, size, form); errors of
- * the cache and the disk; each with a text. */
+ * the cache and the disk; each with a text. The bytes transferred are added to
+ * *fetched in any case. */
 int nixspool_bring(struct nix *n, struct nixcache *c, const struct narinfo *i,
-		   const struct nixverdict *v, struct nixspool **ret);
+		   const struct nixverdict *v, struct nixspool **ret,
+		   uint64_t *fetched);
 void nixspool_free(struct nixspool *s);
 /* Exactly `len` bytes at offset. -EIO. */
 int nixspool_read(struct nix *n, const struct nixspool *s, uint64_t offset,

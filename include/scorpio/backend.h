@@ -180,8 +180,9 @@ struct scorpio_backend {
 	 * timeout_ms passed: 1 changed, 0 not. NULL: the host polls. */
 	int (*watch)(void *self, const char *spec,
 		     const struct scorpio_id *known, uint32_t timeout_ms);
-	/* A backend-specific attribute of an entry ("user.scorpio." is added by
-	 * the host). Returns the length and fills buf up to cap, or -ENODATA. */
+	/* A backend-specific attribute of an entry. Returns the length and
+	 * fills buf up to cap, or -ENODATA. "describe": a JSON object about
+	 * the entry for `scorpio info`; may block. */
 	int64_t (*xattr)(void *self, const struct scorpio_ref *ref,
 			 const char *name, void *buf, uint64_t cap);
 	/* Send changes back; defined by the publish service, ABI 1.x. */
