@@ -13,8 +13,9 @@
  *	       along.
  *	cname  one name in such a map. lower_kind says that the lower tree has
  *	       the name too: then it is listed at the lower position, and
- *	       removing it leaves a tombstone. Other names are listed by a
- *	       cookie that only grows, so positions are stable.
+ *	       removing it leaves a tombstone. Other names (and such that were
+ *	       there before the lower tree was) are listed by a cookie that
+ *	       only grows, so positions are stable.
  *
  * Every edit is one record: encoded, appended to the log, and only then
  * applied by the function that also replays it. So what is in memory is what a
@@ -88,7 +89,7 @@ struct cname {
 	struct cnode *dir;       /* that holds the name */
 	struct cnode *node;      /* NULL: tombstone */
 	struct cname *next_link; /* other names of the same inode */
-	uint64_t cookie;         /* 0 if lower_kind */
+	uint64_t cookie;         /* 0: listed at its lower position */
 	uint32_t hash;
 	uint8_t lower_kind;
 	uint8_t len;
@@ -123,7 +124,9 @@ struct cnode { /* lock: tree, unless it says otherwise */
 	struct cdigest *digest;  /* lock: stripe */
 	uint64_t version;        /* atomic; of the content */
 	uint64_t modify_seq;     /* atomic; of the newest journal entry */
+	uint64_t compared;       /* atomic; settle.c: with what, in vain */
 	uint32_t nlink;
+	uint16_t writers; /* atomic; of its content file */
 	bool copying;  /* lock: edit; content is on its way up */
 	bool unsynced; /* atomic; the content file's name may be lost */
 };
@@ -261,6 +264,43 @@ int changes_reset(struct changes *c, struct cname *name);
 int changes_restore(struct changes *c, struct cnode *n,
 		    const struct cvalue *v);
 
+struct settled { /* an entry of the revision; borrowed */
+	struct scorpio_id id;
+	uint8_t kind;
+	uint16_t mode;
+	const char *path;
+	const void *names; /* of a directory: u8 kind, u8 length, name, NUL */
+	uint32_t names_len;
+};
+/* The inode is as that entry from now on: its only name is the entry's, type,
+ * permissions and content are equal. Number and times stay. *ret_file: the
+ * content file that was its own, or 0: to be removed once the log is synced
+ * and no request can be about to open it. -E2BIG, errors of the log. */
+int changes_settle(struct changes *c, struct cnode *n,
+		   const struct settled *s, uint64_t *ret_file);
+
+/* Who opens a content file for changing: with the tree locked, or edit. False:
+ * it is being settled; come again with the edit lock. */
+#define CHANGES_NO_WRITERS UINT16_MAX
+static inline bool changes_writer_begin(struct cnode *n)
+{
+	uint16_t was = __atomic_load_n(&n->writers, __ATOMIC_RELAXED);
+
+	do {
+		if (was == CHANGES_NO_WRITERS)
+			return false;
+	} while (!__atomic_compare_exchange_n(&n->writers, &was,
+					      (uint16_t)(was + 1), true,
+					      __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
+	return true;
+}
+/* After changes_wrote. */
+static inline void changes_writer_end(struct cnode *n)
+{
+	__atomic_fetch_sub(&n->writers, 1, __ATOMIC_RELEASE);
+}
+
 /* -- switching to another revision (changes_switch.c) ---------------------------- */
 
 struct delta;
@@ -272,8 +312,10 @@ struct rebase_conflict {
 	const char *why; /* static */
 };
 /* Find out. Conflicts stand in the result, sorted by path; the plan is as if
- * the private changes won. Nothing is changed. */
-struct rebase *changes_plan(struct changes *c, const struct delta *d);
+ * the private changes won. quiet: they cover all that differs, so no time moves
+ * and the journal does not tell. Nothing is changed. */
+struct rebase *changes_plan(struct changes *c, const struct delta *d,
+			    bool quiet);
 void rebase_free(struct rebase *r);
 size_t rebase_conflicts(const struct rebase *r,
 			const struct rebase_conflict **ret);

@@ -220,7 +220,7 @@ static int apply_attr(struct changes *c, struct change *ch)
 	return 0;
 }
 
-static void leave_file(struct changes *c, struct cnode *n)
+void cnode_leave_file(struct changes *c, struct cnode *n)
 {
 	if (n->v.content == CONTENT_UPPER)
 		changes_trash(c, n->v.file);
@@ -234,7 +234,7 @@ static int apply_content(struct changes *c, struct change *ch)
 
 	if (!n || n->dir || ch->content == CONTENT_LOWER)
 		return misfit(ch, "no such file");
-	leave_file(c, n);
+	cnode_leave_file(c, n);
 	n->v.content = ch->content;
 	n->v.file = ch->file;
 	c->last_number = MAX(c->last_number, ch->file);
@@ -388,6 +388,7 @@ int change_apply(struct changes *c, struct change *ch)
 		[CHANGE_RESTORE] = apply_restore,
 		[CHANGE_NODE] = apply_node,
 		[CHANGE_PLACE] = apply_place,
+		[CHANGE_SETTLE] = settle_apply,
 	};
 
 	return apply[ch->type] ? apply[ch->type](c, ch)

@@ -39,6 +39,22 @@ static struct cnode *collect_dead(struct changes *c)
 	return gone;
 }
 
+void cnode_bury(struct changes *c, struct cnode *n)
+{
+	struct cnode **p;
+
+	pthread_mutex_lock(&c->dead_lock);
+	for (p = &c->dead; *p && *p != n;)
+		p = &(*p)->next_dead;
+	if (*p)
+		*p = n->next_dead;
+	pthread_mutex_unlock(&c->dead_lock);
+	cnode_unhash(c, n);
+	if (n->v.content == CONTENT_UPPER)
+		changes_trash(c, n->v.file);
+	cnode_free(n);
+}
+
 bool changes_edit_end(struct changes *c)
 {
 	struct cnode *gone = collect_dead(c);

@@ -30,6 +30,7 @@ enum change_type {
 	CHANGE_JOURNAL,
 	CHANGE_BASE,  /* of the last switch */
 	CHANGE_TIMES, /* of paths, as in parts */
+	CHANGE_SETTLE, /* as in the revision again (changes_settle.c) */
 	CHANGE_TYPES
 };
 
@@ -66,6 +67,10 @@ struct wal_checkpoint;
 int changes_snapshot(struct changes *c, bool clean,
 		     struct wal_checkpoint **ret);
 
+/* At replay: a nameless inode whose number is given again was forgotten by
+ * then. Others may still have been written to. */
+void cnode_bury(struct changes *c, struct cnode *n);
+
 /* changes_dir.c */
 uint32_t cname_hash(const char *name, size_t len);
 /* Find or make; a made one is a tombstone still. */
@@ -83,6 +88,12 @@ void cdir_free(struct cdir *d);
 
 /* changes_switch.c */
 int switch_replay(struct changes *c, const struct change *ch);
+/* changes_settle.c */
+int settle_apply(struct changes *c, struct change *ch);
+bool cnode_differs(const struct cnode *n);
+bool cnode_differs_below(const struct cnode *n);
+/* Its content file is to be removed. changes_apply.c */
+void cnode_leave_file(struct changes *c, struct cnode *n);
 /* Everything below a directory loses its names. changes_apply.c */
 void cnode_abandon(struct changes *c, struct cnode *dir);
 

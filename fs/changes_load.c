@@ -72,6 +72,7 @@ static int load_record(void *ctx, uint32_t type, uint64_t seq,
 {
 	struct changes *c = ctx;
 	struct change ch;
+	struct cnode *was;
 	int rc = change_decode(type, p, n, &ch);
 
 	if (rc)
@@ -93,6 +94,11 @@ static int load_record(void *ctx, uint32_t type, uint64_t seq,
 	case CHANGE_BASE:
 	case CHANGE_TIMES:
 		return switch_replay(c, &ch);
+	case CHANGE_ADOPT:
+		was = changes_find(c, ch.v.ino);
+		if (was && !was->nlink)
+			cnode_bury(c, was);
+		return change_apply(c, &ch);
 	default:
 		return change_apply(c, &ch);
 	}
@@ -296,10 +302,13 @@ void changes_abandon(struct changes *c)
 bool changes_untouched(struct changes *c)
 {
 	const struct cnode *root = c->root;
-	const struct cname *own = changes_name(root, FS_OWN_NAME,
-					       strlen(FS_OWN_NAME));
+	const struct cdir *d = root->dir;
 
-	return root->dir->count == (own && !own->lower_kind) && !root->xattrs &&
-	       root->v.mode == (S_IFDIR | 0755) &&
+	for (uint32_t i = 0; d->buckets && i <= d->mask; i++)
+		for (struct cname *n = d->buckets[i]; n; n = n->next)
+			if ((n->lower_kind || strcmp(n->name, FS_OWN_NAME)) &&
+			    (!n->node || cnode_differs_below(n->node)))
+				return false;
+	return !root->xattrs && root->v.mode == (S_IFDIR | 0755) &&
 	       root->v.uid == CHANGES_OWNER && root->v.gid == CHANGES_OWNER;
 }

@@ -46,6 +46,7 @@ static const uint32_t change_fields[CHANGE_TYPES] = {
 	[CHANGE_JOURNAL] = F_INO | F_KIND | F_CONTENT | F_VALUE,
 	[CHANGE_BASE] = F_VALUE,
 	[CHANGE_TIMES] = F_VALUE,
+	[CHANGE_SETTLE] = F_NODE | F_VALUE,
 };
 
 /* -- encoding ------------------------------------------------------------------ */

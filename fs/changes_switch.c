@@ -28,6 +28,7 @@ enum {
 	N_MODE = 2, /* permissions as in the revision */
 	N_CONTENT = 4, /* content as in the revision */
 	N_TOUCH = 8, /* its time is that of the switch */
+	N_QUIET = 16, /* nor is it a change of its status */
 };
 
 struct rebase {
@@ -37,6 +38,7 @@ struct rebase {
 	struct rebase_conflict *conflicts;
 	size_t n_conflicts;
 	uint64_t kept;
+	bool quiet;
 };
 
 /* -- planning --------------------------------------------------------------------- */
@@ -76,6 +78,8 @@ static void op_node(struct rebase *r, uint64_t ino, uint8_t flags,
 	uint64_t size = e ? e->new_size : 0;
 	uint16_t mode = e ? e->new_mode : 0;
 
+	if (r->quiet)
+		flags = (flags & ~N_TOUCH) | N_QUIET;
 	buf_putc(b, 'N');
 	buf_put(b, &ino, sizeof(ino));
 	buf_putc(b, flags);
@@ -95,41 +99,6 @@ static void conflict(struct rebase *r, char *path /* takes */, const char *why)
 	r->conflicts = xrealloc(r->conflicts, (r->n_conflicts + 1) *
 						      sizeof(*r->conflicts));
 	r->conflicts[r->n_conflicts++] = (struct rebase_conflict){ path, why };
-}
-
-static bool at_home(const struct cnode *n)
-{
-	cleanup_free char *path = changes_path(n, NULL);
-
-	return n->nlink == 1 && path && n->v.lower_path &&
-	       !strcmp(path, n->v.lower_path);
-}
-
-/* Is anything but its time another than in the revision? Not: below it. */
-static bool differs(const struct cnode *n)
-{
-	if (!n->v.lower_kind || !n->v.lower_path || n->xattrs ||
-	    n->v.uid != CHANGES_OWNER || n->v.gid != CHANGES_OWNER)
-		return true;
-	if (!S_ISLNK(n->v.mode) &&
-	    (n->v.mode & 07777) != (n->v.lower_mode & 07777u))
-		return true;
-	if (!n->dir && n->v.content != CONTENT_LOWER)
-		return true;
-	return !at_home(n);
-}
-
-/* The same of all below it, too. */
-static bool differs_below(const struct cnode *n)
-{
-	if (differs(n))
-		return true;
-	for (uint32_t i = 0; n->dir && n->dir->buckets && i <= n->dir->mask;
-	     i++)
-		for (struct cname *l = n->dir->buckets[i]; l; l = l->next)
-			if (!l->node || differs_below(l->node))
-				return true;
-	return false;
 }
 
 struct plan {
@@ -175,7 +144,7 @@ static void plan_name(struct plan *p, const struct cnode *dir,
 
 	if (!gone && !e)
 		return;
-	if (own && (!kind || e->what == DELTA_KIND) && !differs_below(n)) {
+	if (own && (!kind || e->what == DELTA_KIND) && !cnode_differs_below(n)) {
 		op_name(p->r, name, E_DROP, kind);
 		return;
 	}
@@ -210,14 +179,14 @@ static void plan_dir(struct plan *p, const struct cnode *n, enum base b,
 	uint8_t flags = N_TOUCH;
 
 	if (b == BASE_GONE || !delta_is_dir(e->new_kind)) {
-		if (differs_below(n)) {
+		if (cnode_differs_below(n)) {
 			conflict(p->r, changes_path(n, NULL),
 				 "changed here, deleted there");
 			op_node(p->r, n->v.ino, N_GONE, NULL, NULL);
 		}
 		return; /* else its name is dropped with it */
 	}
-	if (differs(n))
+	if (cnode_differs(n))
 		conflict(p->r, changes_path(n, NULL), "changed here and there");
 	op_node(p->r, n->v.ino, flags, e, &e->new_id);
 }
@@ -225,7 +194,7 @@ static void plan_dir(struct plan *p, const struct cnode *n, enum base b,
 static void plan_node(struct plan *p, const struct cnode *n)
 {
 	const struct delta_entry *e;
-	bool lower = n->v.content == CONTENT_LOWER, other = differs(n);
+	bool lower = n->v.content == CONTENT_LOWER, other = cnode_differs(n);
 	uint8_t flags = 0;
 	enum base b;
 
@@ -265,11 +234,13 @@ static int by_path(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-struct rebase *changes_plan(struct changes *c, const struct delta *d)
+struct rebase *changes_plan(struct changes *c, const struct delta *d,
+			    bool quiet)
 {
 	struct rebase *r = xcalloc(1, sizeof(*r));
 	struct plan p = { r, c, d };
 
+	r->quiet = quiet;
 	if (!d->dirs)
 		return r;
 	op_time(r, NODE_ROOT);
@@ -413,8 +384,9 @@ static void do_node(struct ops *o)
 		__atomic_store_n(&n->v.mtim, MAX(was, o->time),
 				 __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(&n->v.ctim, MAX(n->v.ctim, o->time),
-			 __ATOMIC_RELAXED);
+	if (!(p[8] & N_QUIET))
+		__atomic_store_n(&n->v.ctim, MAX(n->v.ctim, o->time),
+				 __ATOMIC_RELAXED);
 	if (!n->known)
 		return;
 	if (n->known->dir)
@@ -589,6 +561,7 @@ int changes_rebase(struct changes *c, struct rebase *r, const struct delta *d,
 	set_base_text(c, base, strlen(base));
 	__atomic_store_n(&c->newest, MAX(c->newest, time), __ATOMIC_RELAXED);
 	pthread_rwlock_unlock(&c->tree);
-	add_journal(c, d, seq);
+	if (!r->quiet)
+		add_journal(c, d, seq);
 	return rc;
 }

@@ -193,6 +193,8 @@ static int open_slowly(struct request *r, uint64_t ino, uint64_t keep,
 	if (ret->node)
 		ret->privileged = ret->node->xattrs ||
 				  (ret->node->v.mode & (S_ISUID | S_ISGID));
+	if (!rc)
+		changes_writer_begin(ret->node);
 	edit_end(&e);
 	return rc;
 }
@@ -204,20 +206,25 @@ int content_open(struct request *r, uint64_t ino, uint64_t keep,
 	struct cnode *c;
 	struct node *n;
 	uint64_t file = 0;
+	int rc;
 
 	*ret = (struct content_file){ .fd = { -1, NULL } };
 	view_lock(m);
 	n = node_find(m->nodes, ino);
 	c = n ? node_changed(n) : NULL;
-	if (c && c->v.content == CONTENT_UPPER) {
+	if (c && c->v.content == CONTENT_UPPER && changes_writer_begin(c)) {
 		file = c->v.file;
 		ret->node = c;
 		ret->privileged = c->xattrs ||
 				  (c->v.mode & (S_ISUID | S_ISGID));
 	}
 	view_unlock(m);
-	return file ? upper_get(m->changes->upper, file, &ret->fd)
-		    : open_slowly(r, ino, keep, ret);
+	if (!file)
+		return open_slowly(r, ino, keep, ret);
+	rc = upper_get(m->changes->upper, file, &ret->fd);
+	if (rc)
+		changes_writer_end(c);
+	return rc;
 }
 
 /* -- after a change ------------------------------------------------------------------ */
@@ -247,6 +254,7 @@ int content_close(struct request *r, struct content_file *f, int result)
 	struct mount *m = r->mount;
 	int rc = changes_wrote(m->changes, f->node, f->fd.fd);
 
+	changes_writer_end(f->node);
 	upper_put(m->changes->upper, &f->fd);
 	if (!rc && m->kill_priv && f->privileged)
 		rc = drop_privileges(r, f->node);

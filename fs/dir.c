@@ -284,7 +284,7 @@ static bool add_lower(struct listing *l, const struct tree_view *v)
 		tree_entry_at(v, (uint32_t)i, &e);
 		own = l->changed ? changes_name(l->changed, e.name, e.name_len)
 				 : NULL;
-		if (own && !own->node)
+		if (own && (!own->node || own->cookie))
 			continue;
 		if (!add(l, e.name, e.name_len, own ? own->node : NULL, &e,
 			 (uint32_t)i, i + FIRST_ENTRY + 1))

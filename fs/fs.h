@@ -133,6 +133,11 @@ struct fs_switch_request {
 	const char *rev; /* any that could be mounted; NULL: the default */
 	bool force;      /* private changes win where both sides changed */
 	bool dry_run;    /* only tell */
+	/* Only if nothing that is seen changes, because private changes cover
+	 * all that differs (else -EAGAIN): those that are equal to the new
+	 * revision are changes no more. What a program wrote that goes to
+	 * another revision by itself. */
+	bool adopt;
 	int64_t deadline;
 };
 struct fs_switch_result {
@@ -195,6 +200,11 @@ struct fs_change { /* borrowed for the call */
  * kinds of replaced entries may have to be fetched. */
 int fs_changes(struct fs *f, const char *id_or_dir, int64_t deadline,
 	       int (*fn)(void *ctx, const struct fs_change *c), void *ctx);
+/* Private changes that are equal to the revision (type, permissions, content)
+ * are changes no more; programs see no difference. *ret: how many. Costs time
+ * by the number of changes; content is compared once. Blocking. */
+int fs_settle(struct fs *f, const char *id_or_dir, int64_t deadline,
+	      uint64_t *ret);
 /* Make a path (relative to the mount; "" = everything) as it is in the
  * revision: modified and deleted entries come back, added ones go. The kernel
  * has been told when this returns. Programs that hold files open keep what

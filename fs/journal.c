@@ -181,36 +181,30 @@ static int check_position(struct journal *j, struct fs_clock since)
 	return 0;
 }
 
-/* Copy up to BATCH entries out; whoever reads them needs no lock. Entries of
- * one number are never torn apart. */
+/* Copy entries out, about BATCH: whoever reads them needs no lock. Those of one
+ * number come together, however many. */
 static size_t copy_locked(struct journal *j, uint64_t since,
-			  struct entry out[BATCH])
+			  struct entry **ret)
 {
-	size_t i = after(j, since), n = 0;
+	size_t from = after(j, since), n = MIN(j->n - from, (size_t)BATCH);
 
-	for (; i < j->n && n < BATCH; i++, n++) {
-		const struct entry *e = at(j, i);
+	while (n && from + n < j->n &&
+	       at(j, from + n)->seq == at(j, from + n - 1)->seq)
+		n++;
+	if (!n)
+		return 0;
+	*ret = xcalloc(n, sizeof(**ret));
+	for (size_t i = 0; i < n; i++) {
+		const struct entry *e = at(j, from + i);
 
-		out[n] = *e;
-		out[n].path = xstrdup(e->path);
-		out[n].from = e->from ? xstrdup(e->from) : NULL;
-	}
-	while (i < j->n && n && at(j, i)->seq == out[n - 1].seq) {
-		uint64_t cut = out[n - 1].seq;
-
-		if (out[0].seq == cut)
-			break; /* more of one number than a batch */
-		while (n && out[n - 1].seq == cut) {
-			n--;
-			free(out[n].path);
-			free(out[n].from);
-		}
-		break;
+		(*ret)[i] = *e;
+		(*ret)[i].path = xstrdup(e->path);
+		(*ret)[i].from = e->from ? xstrdup(e->from) : NULL;
 	}
 	return n;
 }
 
-static int give(struct entry *entries, size_t n,
+static int give(struct entry *entries /* takes */, size_t n,
 		int (*fn)(void *ctx, const struct fs_journal_entry *e),
 		void *ctx, struct fs_clock *pos)
 {
@@ -230,6 +224,7 @@ static int give(struct entry *entries, size_t n,
 		free(e->path);
 		free(e->from);
 	}
+	free(entries);
 	return rc;
 }
 
@@ -237,7 +232,7 @@ int journal_read(struct journal *j, struct fs_clock since, int64_t deadline,
 		 int (*fn)(void *ctx, const struct fs_journal_entry *e),
 		 void *ctx, struct fs_clock *ret)
 {
-	cleanup_free struct entry *batch = NULL;
+	struct entry *batch;
 	bool any = false;
 	size_t n;
 	int rc = 0;
@@ -259,9 +254,8 @@ int journal_read(struct journal *j, struct fs_clock since, int64_t deadline,
 		pthread_mutex_unlock(&j->lock);
 		return rc;
 	}
-	batch = xcalloc(BATCH, sizeof(*batch));
 	*ret = since;
-	while (!rc && (n = copy_locked(j, ret->seq, batch))) {
+	while (!rc && (n = copy_locked(j, ret->seq, &batch))) {
 		journal_observe(j, batch[n - 1].seq);
 		pthread_mutex_unlock(&j->lock);
 		any = true;

@@ -13,6 +13,7 @@
 #include "fs/delta.h"
 #include "fs/edit.h"
 #include "fs/notify.h"
+#include "fs/settle.h"
 #include "fs/view.h"
 #include "fs/wal.h"
 #include "fs/workspace.h"
@@ -121,6 +122,8 @@ static int report(struct change_over *x, const struct rebase *plan)
 
 	x->result.conflicts = n;
 	x->result.kept = rebase_kept(plan);
+	if (x->r->adopt)
+		return 0;
 	for (size_t i = 0; i < n && x->fn; i++)
 		x->fn(x->ctx, list[i].path, list[i].why);
 	if (!n || x->r->force || x->r->dry_run)
@@ -139,10 +142,12 @@ static int rebase(struct change_over *x, char **ret_base)
 	struct changes *c = m->changes;
 	cleanup_free char *base = workspace_base(m->workspace, m, x->spec,
 						 &x->rev, &x->root);
-	struct rebase *plan = changes_plan(c, x->delta);
+	struct rebase *plan = changes_plan(c, x->delta, x->r->adopt);
 	int64_t start;
 	int rc = report(x, plan);
 
+	if (!rc && x->r->adopt)
+		rc = adopt_check(m, x->delta);
 	if (!rc && !x->r->dry_run) {
 		start = now_ns();
 		rc = changes_rebase(c, plan, x->delta, base,
@@ -189,11 +194,36 @@ static void remember(struct change_over *x)
 	m->rev = x->rev;
 }
 
+/* What equals the revision is in conflict with nothing. */
+static int settle_before(struct change_over *x)
+{
+	uint64_t n;
+
+	return x->m->changes && !x->r->adopt
+		       ? settle(x->m, x->r->deadline, &n)
+		       : 0;
+}
+
+/* What was written before turns out to be the new revision's. */
+static void settle_after(struct change_over *x)
+{
+	uint64_t n = 0;
+	int rc = x->m->changes ? settle(x->m, x->r->deadline, &n) : 0;
+
+	if (rc)
+		log_info("fs", "%s: after a switch: %s", x->m->dir,
+			 error_text(rc));
+	if (x->r->adopt)
+		x->result.kept -= MIN(n, x->result.kept);
+}
+
 static int run(struct change_over *x)
 {
 	struct mount *m = x->m;
 	int rc = find_root(x);
 
+	if (!rc)
+		rc = settle_before(x);
 	if (!rc)
 		rc = compare(x);
 	if (rc)
@@ -210,6 +240,8 @@ static int run(struct change_over *x)
 	if (rc)
 		log_warn("fs", "%s: after a switch: %s", m->dir,
 			 error_text(rc));
+	if (x->r->adopt || x->r->force)
+		settle_after(x);
 	return 0;
 }
 

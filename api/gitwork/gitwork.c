@@ -39,6 +39,9 @@ struct gitwork *gitwork_new(const struct gitwork_options *o)
 	g->pool = pool_new("gitwork", PREPARE_THREADS);
 	lock_init(&g->lock, LOCK_LEAF, "gitwork");
 	cond_init(&g->changed);
+	if (githeads_new(g, &g->heads))
+		log_warn("git", "workspaces do not notice what git does: %s",
+			 error_text(-EIO));
 	if (!g->program)
 		log_warn("git", "scorpio-fsmonitor is not installed beside "
 			 "this program: git will look at every file itself");
@@ -55,6 +58,7 @@ static void job_free(struct gitjob *j)
 	free(j->rev);
 	free(j->label);
 	free(j->why);
+	free(j->not_adopted);
 	free(j);
 }
 
@@ -68,6 +72,7 @@ void gitwork_free(struct gitwork *g)
 	for (struct gitjob *j = g->jobs; j; j = j->next)
 		__atomic_store_n(&j->cancel, true, __ATOMIC_RELAXED);
 	lock_drop(&g->lock);
+	githeads_free(g->heads);
 	pool_free(g->pool);
 	for (struct gitjob *j = g->jobs; j; j = next) {
 		next = j->next;
@@ -118,8 +123,12 @@ static void run(struct pool_task *t)
 	j->why = rc ? xstrdup(error_text(rc)) : NULL;
 	pthread_cond_broadcast(&g->changed);
 	lock_drop(&g->lock);
-	if (!rc)
+	if (!rc) {
+		cleanup_free char *dir = gitprepare_gitdir(j->state_dir);
+
+		githeads_watch(g->heads, j->id, dir);
 		rc = gitserver_background(j);
+	}
 	if (rc && rc != -EINTR && !j->why)
 		log_warn("git", "%s has no history yet: %s", j->dir,
 			 error_text(rc));
@@ -134,9 +143,8 @@ static void run(struct pool_task *t)
 		job_free(j);
 }
 
-/* The job of a mount, once its repository is ready and nobody else has it. */
-static struct gitjob *job_take(struct gitwork *g, const char *id_or_dir,
-			       int64_t deadline)
+struct gitjob *gitjob_take(struct gitwork *g, const char *id_or_dir,
+			   int64_t deadline)
 {
 	struct fs_mount_info i;
 	struct gitjob *j;
@@ -156,7 +164,7 @@ static struct gitjob *job_take(struct gitwork *g, const char *id_or_dir,
 	return j;
 }
 
-static void job_give(struct gitjob *j)
+void gitjob_give(struct gitjob *j)
 {
 	struct gitwork *g = j->g;
 	bool gone;
@@ -176,14 +184,14 @@ int gitwork_switch(struct gitwork *g, const char *id_or_dir,
 		   const struct fs_switch_request *r, gitwork_move_fn move,
 		   void *ctx, struct fs_switch_result *ret, char **ret_git)
 {
-	struct gitjob *j = job_take(g, id_or_dir, r->deadline);
+	struct gitjob *j = gitjob_take(g, id_or_dir, r->deadline);
 	int rc;
 
 	*ret_git = NULL;
 	if (!j) /* no repository, or none that could be made */
 		return move(ctx, r, ret);
 	rc = gitfollow_switch(j, r, move, ctx, ret, ret_git);
-	job_give(j);
+	gitjob_give(j);
 	return rc;
 }
 
@@ -265,6 +273,7 @@ void gitwork_unmounted(struct gitwork *g, const char *mount_id)
 {
 	struct gitjob *j, *mine = NULL;
 
+	githeads_forget(g->heads, mount_id);
 	lock_take(&g->lock);
 	j = find_job(g, mount_id);
 	if (j && (j->running || j->busy)) {

@@ -73,6 +73,13 @@ int gitwork_switch(struct gitwork *g, const char *id_or_dir,
 		   const struct fs_switch_request *r, gitwork_move_fn move,
 		   void *ctx, struct fs_switch_result *ret, char **ret_git);
 
+/* git moved HEAD to a commit that the source has, and wrote the files: let the
+ * workspace show that revision, if no file changes by it, and let go of private
+ * changes that equal the revision, git or not. Happens by itself when git is
+ * done; asked for where it counts. Blocking. Errors may be ignored: then there
+ * are changes that would not have to be. */
+int gitwork_settle(struct gitwork *g, const char *id_or_dir, int64_t deadline);
+
 /* Does the repository of this workspace hold nothing that is not elsewhere? */
 bool gitwork_pristine(const char *state_dir);
 

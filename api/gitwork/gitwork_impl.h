@@ -18,6 +18,7 @@ struct gitwork {
 	struct lock lock;
 	pthread_cond_t changed; /* with lock: some state */
 	struct gitjob *jobs;    /* lock */
+	struct githeads *heads; /* NULL: nobody tells when HEAD moves */
 };
 
 struct gitjob { /* the repository of one mounted workspace */
@@ -30,6 +31,7 @@ struct gitjob { /* the repository of one mounted workspace */
 	struct scorpio_id root;
 	uint16_t space;
 	int64_t time_ns;
+	char *not_adopted; /* a commit of git's the files are not at */
 	char token[GITWORK_TOKEN_MAX]; /* where the index begins */
 	int64_t deadline;
 	bool cancel; /* atomic */
@@ -68,6 +70,20 @@ int gitserver_background(struct gitjob *j);
  * happened since. */
 void gitmonitor_token(struct fs_clock clock, bool changes,
 		      char out[GITWORK_TOKEN_MAX]);
+
+/* gitwork.c: the job of a mount, for whoever needs it alone; NULL: none that is
+ * ready. Given back with job_give. */
+struct gitjob *gitjob_take(struct gitwork *g, const char *id_or_dir,
+			   int64_t deadline);
+void gitjob_give(struct gitjob *j);
+
+/* heads.c: a thread that calls gitwork_settle some time after git wrote to a
+ * repository. */
+struct githeads;
+int githeads_new(struct gitwork *g, struct githeads **ret);
+void githeads_free(struct githeads *h); /* NULL is fine */
+void githeads_watch(struct githeads *h, const char *id, const char *gitdir);
+void githeads_forget(struct githeads *h, const char *id);
 
 /* follow.c: the files moved, or shall move, to another revision. */
 int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,

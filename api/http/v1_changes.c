@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* v1_changes.c - what a workspace changed: list, journal, original content,
  * discarding; and the workspaces on disk. */
+#include "api/gitwork/gitwork.h"
 #include "api/http/routes.h"
 #include "api/http/v1.h"
 #include "core/call.h"
@@ -90,6 +91,8 @@ static int get_changes(struct request *r)
 		json_decref(l.list);
 		return e;
 	}
+	if (gitwork_settle(daemon_gitwork(d), info.id, deadline))
+		log_debug("api", "%s: %s", info.dir, error_text(-EIO));
 	e = fs_changes(daemon_fs(d), info.id, deadline, add_change, &l);
 	if (e) {
 		json_decref(l.list);

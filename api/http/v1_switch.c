@@ -5,6 +5,7 @@
 #include "api/http/v1.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/log.h"
 
 #define SWITCH_TIMEOUT_S 120
 #define CONFLICTS_MAX 1000
@@ -80,6 +81,8 @@ static int post_switch(struct request *r)
 	q.force = json_get_bool(body, "force", false);
 	q.dry_run = json_get_bool(body, "dry_run", false);
 	m.conflicts = json_array();
+	if (gitwork_settle(daemon_gitwork(d), m.id, q.deadline))
+		log_debug("api", "%s: %s", m.id, error_text(-EIO));
 	e = gitwork_switch(daemon_gitwork(d), m.id, &q, move_files, &m, &x,
 			   &git);
 	if (e) {

@@ -192,6 +192,66 @@ START_TEST(reset_shows_the_lower_name_again)
 }
 END_TEST
 
+START_TEST(a_number_is_given_again)
+{
+	/* of the revision, so its number is a function of its path */
+	adopt(c->root, "f", 77, SCORPIO_FILE);
+	drop(c->root, "f");
+	changes_edit(c);
+	ck_assert_int_eq(changes_reset(c, name_of(c->root, "f")), 0);
+	changes_edit_end(c);
+	adopt(c->root, "f", 77, SCORPIO_FILE);
+	check_survives();
+}
+END_TEST
+
+static void settle_as(struct cnode *n, const char *path, uint8_t kind,
+		      uint16_t mode, const char *names, uint32_t names_len)
+{
+	struct settled s = { .id = { .len = 20 }, .kind = kind, .mode = mode,
+			     .path = path, .names = names,
+			     .names_len = names_len };
+	uint64_t file, was = n->v.file;
+
+	changes_edit(c);
+	ck_assert_int_eq(changes_settle(c, n, &s, &file), 0);
+	ck_assert_uint_eq(file, was);
+	changes_edit_end(c);
+	upper_remove(c->upper, file);
+}
+
+START_TEST(settled_files_and_directories)
+{
+	static const char names[] = "\1\1f\0\2\1x";
+	struct cnode *d, *f;
+	uint64_t ino;
+
+	adopt(c->root, "d", 99, SCORPIO_DIR);
+	drop(c->root, "d");
+	d = make(c->root, "d", S_IFDIR | 0755);
+	f = make(d, "f", S_IFREG | 0644);
+	make(d, "own", S_IFREG | 0644);
+	write_file(f, "text");
+	ino = f->v.ino;
+	settle_as(d, "d", SCORPIO_DIR, 0755, names, sizeof(names));
+	settle_as(f, "d/f", SCORPIO_FILE, 0644, NULL, 0);
+	ck_assert_uint_eq(f->v.ino, ino);
+	ck_assert_uint_eq(f->v.size, 4);
+	ck_assert_int_eq(f->v.content, CONTENT_LOWER);
+	ck_assert_ptr_null(name_of(d, "x")->node);
+	/* listed where it was: a reader in the middle misses nothing */
+	ck_assert_uint_ne(name_of(d, "f")->cookie, 0);
+	check_survives();
+	d = name_of(c->root, "d")->node;
+	drop(d, "f");
+	ck_assert_ptr_nonnull(name_of(d, "f")); /* the revision has it */
+	drop(d, "own");
+	ck_assert_ptr_null(name_of(d, "own"));
+	ck_assert(!changes_untouched(c));
+	check_survives();
+}
+END_TEST
+
 /* -- the journal --------------------------------------------------------------------- */
 
 static int collect(void *ctx, const struct fs_journal_entry *e)
@@ -267,6 +327,34 @@ START_TEST(writes_are_told_again_once_asked_for)
 }
 END_TEST
 
+static int count_entry(void *ctx, const struct fs_journal_entry *e)
+{
+	(void)e;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+START_TEST(as_many_of_one_number_as_there_are)
+{
+	struct fs_clock at = journal_now(c->journal), first = at;
+	unsigned n = 0;
+
+	/* more than a batch, in front of one and behind one */
+	for (int i = 0; i < 200; i++)
+		journal_add(c->journal, at.seq + 1, FS_JOURNAL_MODIFY, false,
+			    xstrdup("a"), NULL);
+	for (int i = 0; i < 700; i++)
+		journal_add(c->journal, at.seq + 2, FS_JOURNAL_MODIFY, false,
+			    xstrdup("b"), NULL);
+	journal_add(c->journal, at.seq + 3, FS_JOURNAL_MODIFY, false,
+		    xstrdup("c"), NULL);
+	ck_assert_int_eq(journal_read(c->journal, at, 0, count_entry, &n,
+				      &at), 0);
+	ck_assert_uint_eq(n, 901);
+	ck_assert_uint_eq(at.seq, first.seq + 3);
+}
+END_TEST
+
 START_TEST(too_old_is_said)
 {
 	struct fs_clock at = { 0 }, wrong;
@@ -332,7 +420,10 @@ int main(void)
 	tcase_add_test(t, left_over_content_files_go);
 	tcase_add_test(t, listing_positions_are_stable);
 	tcase_add_test(t, reset_shows_the_lower_name_again);
+	tcase_add_test(t, a_number_is_given_again);
+	tcase_add_test(t, settled_files_and_directories);
 	tcase_add_test(t, the_journal_tells_in_order);
+	tcase_add_test(t, as_many_of_one_number_as_there_are);
 	tcase_add_test(t, writes_are_told_again_once_asked_for);
 	tcase_add_test(t, too_old_is_said);
 	tcase_add_test(t, a_reader_may_wait);
