@@ -5,7 +5,7 @@
  *
  * The server has one request for each directory and each file, so a call asks
  * for one object and the host makes many calls at once. How directories are
- * proven to be those of the revision: docs/decisions/030-mono.md.
+ * proven to be those of the revision: docs/decisions/031-mono.md.
  */
 #include "blob.h"
 #include "commits.h"
