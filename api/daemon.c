@@ -25,11 +25,13 @@
 #include "core/log.h"
 #include "core/registry.h"
 #include "core/spawn.h"
+#include "fs/keeper.h"
 #include "plugins/loader.h"
 
 #define STOP_HTTP_MS 20000
 #define STOP_ALL_MS 45000
 #define RESTORE_TIMEOUT_MS 60000
+#define STUCK_NS (30 * NS_PER_S) /* every thread that answers the kernel */
 
 static int problem(struct daemon_problem *p, int err, int exit_code,
 		   const char *what, const char *advice)
@@ -147,6 +149,7 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 
 	o.state_dir = workspaces;
 	o.discard = discard;
+	o.keeper = d->keeper;
 	r = fs_new(&o, &d->fs);
 	if (r)
 		return problem(why, r, EXIT_INTERNAL,
@@ -219,6 +222,7 @@ static int make_server(struct daemon *d, const struct daemon_options *o,
 	d->router = router_new();
 	routes_add_all(d->router, o->antares_root);
 	d->server = server_new(d->router, d);
+	server_keep(d->server, d->keeper);
 	r = set_policy(d, d->config);
 	if (r)
 		return problem(why, r, EXIT_CONFIG, "cannot read the token",
@@ -256,6 +260,7 @@ static int start_all(struct daemon *d, const struct daemon_options *o,
 	r = make_fs(d, o, why);
 	if (r)
 		return r;
+	mounts_revive(d->mounts);
 	return make_server(d, o, why);
 }
 
@@ -330,6 +335,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 		d->can_reload = true;
 	}
 	d->hangup_ends = o->hangup_ends;
+	d->keeper = o->keeper;
 	d->started = now_ns();
 	d->started_wall = wall_ns();
 	prepare_process(d);
@@ -351,30 +357,6 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 }
 
 /* -- reload ------------------------------------------------------------------------ */
-
-/* Keys that act at once; the others need a restart. */
-static bool acts_at_once(const char *key)
-{
-	return !strncmp(key, "server.log_", 11) ||
-	       !strncmp(key, "server.token", 12) ||
-	       !strcmp(key, "server.allow_insecure") ||
-	       !strncmp(key, "http.", 5) || !strncmp(key, "fetch.", 6) ||
-	       !strcmp(key, "fs.metadata") || !strcmp(key, "fs.allow_other");
-}
-
-static void tell_changes(const struct config *a, const struct config *b)
-{
-	for (size_t i = 0; i < config_keys_count; i++) {
-		const char *key = config_keys[i].name;
-		const char *x = config_string(a, key);
-		const char *y = config_string(b, key);
-
-		if (!strcmp(x ? x : "", y ? y : ""))
-			continue;
-		log_info("main", "%s changed%s", key,
-			 acts_at_once(key) ? "" : "; acts after a restart");
-	}
-}
 
 int daemon_reload(struct daemon *d)
 {
@@ -402,7 +384,7 @@ int daemon_reload(struct daemon *d)
 	old = d->config;
 	d->config = c;
 	lock_drop(&d->lock);
-	tell_changes(old, c);
+	daemon_tell_changes(old, c);
 	config_put(old);
 	log_info("main", "configuration reloaded");
 	return 0;
@@ -424,6 +406,13 @@ static void leave_now(const struct daemon *d)
 			spawn_run(&x);
 	}
 	_exit(EXIT_INTERNAL);
+}
+
+static bool lives(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return fs_lives(d->fs, STUCK_NS);
 }
 
 static void *end(void *arg)
@@ -501,7 +490,11 @@ int daemon_run(struct daemon *d)
 	pthread_t ender;
 
 	notify("READY=1\nSTATUS=serving");
+	if (keeper_serve(d->keeper, lives, d))
+		log_warn("main", "the keeper hears nothing: %s",
+			 error_text(-EAGAIN));
 	wait_for_end(d);
+	keeper_stopping(d->keeper);
 	notify("STOPPING=1");
 	deadline = deadline_in_ms(STOP_ALL_MS);
 	d->dirs = mounts_dirs(d->mounts);

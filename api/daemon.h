@@ -37,7 +37,10 @@ struct daemon_options {
 	bool temporary;     /* nothing is recorded */
 	bool hangup_ends;   /* SIGHUP ends instead of reloading */
 	bool antares_root;  /* the calls of /antares at the root as well */
+	struct keeper *keeper; /* borrowed; what outlives this process, or
+				* NULL */
 };
+struct keeper;
 
 struct daemon_problem { /* why it cannot start; texts are owned */
 	int exit_code;
@@ -54,6 +57,8 @@ int daemon_run(struct daemon *d);
 /* Backends and plugins as the configuration wants them; also for commands that
  * work without a daemon. */
 int daemon_register(const struct config *c);
+/* Log what differs after a reload, and whether it acts at once. */
+void daemon_tell_changes(const struct config *a, const struct config *b);
 /* Log level, format and file. */
 void daemon_logging(const struct config *c);
 
@@ -68,6 +73,7 @@ struct gitwork *daemon_gitwork(struct daemon *d);
 struct antares *daemon_antares(struct daemon *d);
 struct classic *daemon_classic(struct daemon *d);
 struct server *daemon_server(struct daemon *d);
+struct keeper *daemon_keeper(struct daemon *d); /* may be NULL */
 int64_t daemon_started_ns(struct daemon *d); /* wall clock */
 int64_t daemon_uptime_ns(struct daemon *d);
 /* Whose the files of a mount are, and who may look, by the configuration. */

@@ -43,6 +43,11 @@ struct server *daemon_server(struct daemon *d)
 	return d->server;
 }
 
+struct keeper *daemon_keeper(struct daemon *d)
+{
+	return d->keeper;
+}
+
 int64_t daemon_started_ns(struct daemon *d)
 {
 	return d->started_wall;

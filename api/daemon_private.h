@@ -22,6 +22,7 @@ struct daemon {
 	struct router *router;
 	struct server *server;
 	struct roles *roles;
+	struct keeper *keeper; /* borrowed; NULL: none */
 	int stop_fd, signal_fd;
 	int64_t started_wall, started;
 	bool restored; /* mounts_restore was called */

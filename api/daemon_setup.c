@@ -45,3 +45,27 @@ int daemon_register(const struct config *c)
 	}
 	return plugins_load(c);
 }
+
+/* Keys that act at once; the others need a restart. */
+static bool acts_at_once(const char *key)
+{
+	return !strncmp(key, "server.log_", 11) ||
+	       !strncmp(key, "server.token", 12) ||
+	       !strcmp(key, "server.allow_insecure") ||
+	       !strncmp(key, "http.", 5) || !strncmp(key, "fetch.", 6) ||
+	       !strcmp(key, "fs.metadata") || !strcmp(key, "fs.allow_other");
+}
+
+void daemon_tell_changes(const struct config *a, const struct config *b)
+{
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const char *key = config_keys[i].name;
+		const char *x = config_string(a, key);
+		const char *y = config_string(b, key);
+
+		if (!strcmp(x ? x : "", y ? y : ""))
+			continue;
+		log_info("main", "%s changed%s", key,
+			 acts_at_once(key) ? "" : "; acts after a restart");
+	}
+}

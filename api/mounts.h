@@ -36,6 +36,8 @@ struct mounts *mounts_new(const struct mounts_options *o);
  * is. NULL is fine. */
 void mounts_free(struct mounts *m);
 
+/* Go on with what the keeper holds; first of all. */
+void mounts_revive(struct mounts *m);
 /* fs_mount, and remember it. -EEXIST something is already wanted at that
  * directory. */
 int mounts_add(struct mounts *m, const struct fs_mount_request *r,

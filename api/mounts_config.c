@@ -6,9 +6,11 @@
 static void want(struct mounts *m, const struct config_mount *c,
 		 enum fs_metadata metadata)
 {
-	struct wanted *w;
+	struct wanted *w = wanted_at(m, c->dir);
 
-	if (wanted_at(m, c->dir))
+	if (w && w->revived)
+		w->from_config = true;
+	if (w)
 		return;
 	w = xcalloc(1, sizeof(*w));
 	w->source = xstrdup(c->source);

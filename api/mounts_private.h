@@ -18,6 +18,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	int64_t uid, gid;
 	bool writable, transient;
 	bool from_config; /* not recorded */
+	bool revived;     /* from a daemon that died; until found in a record */
 	bool fresh;       /* being made for the first time: not recorded yet */
 	/* changing */
 	char *rev;       /* as asked for, last by a switch */
@@ -52,6 +53,9 @@ struct wanted *wanted_at(struct mounts *m, const char *dir); /* lock held */
 
 /* mounts_config.c: add what the configuration wants */
 void mounts_configured(struct mounts *m, const struct config *c);
+
+/* mounts_revive.c: take from the record what only that knows. Lock held. */
+void mounts_same(struct wanted *revived, struct wanted *recorded);
 
 /* mounts_state.c */
 int mounts_state_load(struct mounts *m);

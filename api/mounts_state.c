@@ -90,7 +90,7 @@ static char *text_of(const json_t *obj, const char *key)
 
 static void add(struct mounts *m, const json_t *v)
 {
-	struct wanted *w = xcalloc(1, sizeof(*w));
+	struct wanted *w = xcalloc(1, sizeof(*w)), *there;
 
 	w->source = text_of(v, "source");
 	w->dir = text_of(v, "dir");
@@ -113,7 +113,10 @@ static void add(struct mounts *m, const json_t *v)
 		return;
 	}
 	ranked_scope(&m->lock);
-	if (w->source && w->dir && w->dir[0] == '/' && !wanted_at(m, w->dir))
+	there = w->dir ? wanted_at(m, w->dir) : NULL;
+	if (there && there->revived)
+		mounts_same(there, w);
+	if (w->source && w->dir && w->dir[0] == '/' && !there)
 		wanted_link(m, w);
 	else
 		wanted_free(w);

@@ -97,7 +97,7 @@ void cnode_orphaned(struct changes *c, struct cnode *n)
 
 bool changes_forgotten(struct changes *c, struct cnode *n)
 {
-	n->known = NULL;
+	__atomic_store_n(&n->known, NULL, __ATOMIC_RELAXED);
 	if (n->nlink || n == c->root)
 		return false;
 	push_dead(c, n);

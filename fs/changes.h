@@ -161,6 +161,10 @@ struct changes {
 	/* Called inside the edit that adopts, with the tree locked. */
 	void (*attach)(void *ctx, struct cnode *n, struct node *known);
 	void *attach_ctx;
+	/* requests answered by a daemon that may have died since (intent.c) */
+	struct intents *intents; /* lock: edit; NULL: nobody asks */
+	uint64_t unique;         /* lock: edit; of the request that edits */
+	uint64_t first_seq;      /* while loading: of the log */
 };
 
 struct changes_options {
@@ -170,6 +174,11 @@ struct changes_options {
 	int64_t root_mtime;
 	void (*attach)(void *ctx, struct cnode *n, struct node *known);
 	void *ctx;
+	/* Of a mount that outlived its daemon: called for every changed inode
+	 * once the log was read; sets n->known of those the kernel knows, which
+	 * stay even without a name. May be NULL. */
+	void (*link)(void *ctx, struct cnode *n);
+	struct intents *intents; /* borrowed; may be NULL */
 };
 
 /* Read the log and make ready. Removes content files nobody names. -EBADMSG
@@ -223,6 +232,10 @@ void changes_edit(struct changes *c);
 bool changes_edit_end(struct changes *c);
 /* From any thread with no lock held; takes the edit lock for the copy. */
 int changes_checkpoint(struct changes *c);
+
+/* Was this request of the kernel done by a daemon that died before it said so?
+ * Only for requests the kernel sends again. (intent.c) */
+bool changes_did(struct changes *c, uint64_t unique);
 
 uint64_t changes_number(struct changes *c); /* for an inode or content file */
 /* The time of a change: never before that of a write that was answered. The

@@ -401,6 +401,7 @@ int change_commit(struct changes *c, struct change *ch)
 	int rc;
 
 	change_encode(ch, &payload);
+	intent_note(c, ch->type);
 	rc = wal_append(c->wal, ch->type, payload.data, payload.len,
 			&ch->seq);
 	buf_done(&payload);

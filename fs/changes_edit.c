@@ -332,6 +332,13 @@ static void put_base(struct snapshot *s, const struct changes *c)
 	times_each(c->times, put_time, s);
 }
 
+/* Without a name only as long as the kernel may use it. */
+static bool stays(const struct cnode *n, bool clean)
+{
+	return n->nlink ||
+	       (!clean && __atomic_load_n(&n->known, __ATOMIC_RELAXED));
+}
+
 /* lock: edit. The state of this moment, into memory. */
 int changes_snapshot(struct changes *c, bool clean,
 		     struct wal_checkpoint **ret)
@@ -351,14 +358,15 @@ int changes_snapshot(struct changes *c, bool clean,
 	put(&s, &ch);
 	for (size_t i = 0; i <= c->mask; i++)
 		for (struct cnode *n = c->buckets[i]; n; n = n->next)
-			if (n->nlink)
+			if (stays(n, clean))
 				put_node(&s, n);
 	for (size_t i = 0; i <= c->mask; i++) {
 		for (struct cnode *n = c->buckets[i]; n; n = n->next) {
-			if (n->nlink && n->dir)
+			if (!stays(n, clean))
+				continue;
+			if (n->dir)
 				put_names(&s, n);
-			if (n->nlink)
-				put_xattrs(&s, n);
+			put_xattrs(&s, n);
 		}
 	}
 	put_base(&s, c);

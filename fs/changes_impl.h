@@ -62,6 +62,13 @@ int change_apply(struct changes *c, struct change *ch);
 /* Append to the log and apply. lock: edit */
 int change_commit(struct changes *c, struct change *ch);
 
+/* intent.c. Before a record is written; lock: edit. */
+void intent_note(struct changes *c, uint32_t type);
+/* While loading: that record is in the log. */
+void intent_seen(struct changes *c, uint32_t type, uint64_t seq);
+/* All is loaded: what was not seen was not done. */
+void intent_settle(struct changes *c);
+
 /* changes_edit.c; lock: edit */
 struct wal_checkpoint;
 int changes_snapshot(struct changes *c, bool clean,

@@ -78,6 +78,7 @@ static int load_record(void *ctx, uint32_t type, uint64_t seq,
 	if (rc)
 		return rc;
 	ch.seq = seq;
+	intent_seen(c, type, seq);
 	switch (type) {
 	case CHANGE_STATE:
 		return load_state(c, &ch);
@@ -188,6 +189,23 @@ static int begin(struct changes *c, const struct wal_found *found)
 	return 0;
 }
 
+/* Inodes without a name, which the log, or a checkpoint, still tells of: those
+ * the kernel does not know go. */
+static void bury_unknown(struct changes *c, const struct changes_options *o)
+{
+	c->dead = NULL;
+	for (size_t i = 0; i <= c->mask; i++) {
+		for (struct cnode *n = c->buckets[i]; n; n = n->next) {
+			if (o->link)
+				o->link(o->ctx, n);
+			if (!n->nlink)
+				cnode_orphaned(c, n);
+		}
+	}
+	changes_edit(c);
+	changes_edit_end(c);
+}
+
 static struct changes *changes_new(const struct changes_options *o)
 {
 	struct changes *c = xcalloc(1, sizeof(*c));
@@ -216,6 +234,7 @@ static struct changes *changes_new(const struct changes_options *o)
 	c->upper = o->upper;
 	c->attach = o->attach;
 	c->attach_ctx = o->ctx;
+	c->intents = o->intents;
 	c->journal = journal_new();
 	c->times = times_new();
 	c->checkpoint_at = CHANGES_LOG_MAX;
@@ -260,8 +279,8 @@ int changes_open(const struct changes_options *o, struct changes **ret)
 			log_warn("fs", "%s: %llu bytes of an unfinished "
 				 "change were cut off", o->dir,
 				 (unsigned long long)found.torn_bytes);
-		changes_edit(c);
-		changes_edit_end(c); /* what was removed */
+		intent_settle(c);
+		bury_unknown(c, o);
 		if (!c->clean && !found.fresh)
 			check_files(c);
 		rc = begin(c, &found);

@@ -43,15 +43,19 @@ int edit_begin(struct edit *e, struct request *r)
 	*e = (struct edit){ .r = r, .m = r->mount,
 			    .c = r->mount->changes };
 	rc = store_read_begin(e->m->store, &e->reader);
-	if (!rc)
-		changes_edit(e->c);
-	return rc;
+	if (rc)
+		return rc;
+	changes_edit(e->c);
+	e->c->unique = r->unique;
+	return 0;
 }
 
 void edit_end(struct edit *e)
 {
-	bool due = changes_edit_end(e->c);
+	bool due;
 
+	e->c->unique = 0;
+	due = changes_edit_end(e->c);
 	store_read_end(&e->reader);
 	if (due)
 		edit_checkpoint(e->m);

@@ -30,7 +30,10 @@ struct fs_options {
 	/* May a workspace of no name of its own, that holds no change, be
 	 * removed at unmount? Called with ctx when it is over. NULL: yes. */
 	bool (*discard)(void *ctx, const char *state_dir);
+	/* With one, mounts outlive the daemon (keeper.h). Borrowed. */
+	struct keeper *keeper;
 };
+struct keeper;
 
 /* A file of this name in the root of a workspace is the daemon's: it is no
  * change, and the journal does not tell of it. */
@@ -119,6 +122,20 @@ void sources_release(struct fs *f, struct source *s);
  * with a text. A mountpoint directory it created is removed at unmount. */
 int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	     struct fs_mount_info *ret);
+/* Go on with the mounts the keeper holds from a daemon that died: programs that
+ * use them have seen no more than a pause. fn gets each, with the request that
+ * made it; err is 0, or why it cannot be (then it is detached, its users get
+ * ENOTCONN, and it can be mounted again). Before any other mount. */
+void fs_revive(struct fs *f,
+	       void (*fn)(void *ctx, const struct fs_mount_request *r,
+			  const struct fs_mount_info *i, int err),
+	       void *ctx);
+/* Could they go on with? -EBADMSG with a text: their state is of a format this
+ * program does not read. Changes nothing. state_dir as in fs_options. */
+int fs_can_revive(struct keeper *k, const char *state_dir);
+/* Has a thread that answers the kernel been stuck for less than max_ns? False:
+ * all of them have been. */
+bool fs_lives(struct fs *f, int64_t max_ns);
 /* By id or mountpoint. -ENOENT no such mount; -EBUSY in use (text names it as
  * such) unless lazy. Blocking, at most about 10 s. */
 int fs_unmount(struct fs *f, const char *id_or_dir, bool lazy);

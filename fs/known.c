@@ -105,6 +105,18 @@ void known_add(struct mount *m, const struct scorpio_id *bucket)
 	}
 }
 
+static void add_bucket(void *ctx, const struct node *n)
+{
+	if (n->dir && n->dir->bucket)
+		known_add(ctx, &n->dir->tree);
+}
+
+void known_revive(struct mount *m)
+{
+	if (m->known)
+		node_each(m->nodes, add_bucket, m);
+}
+
 bool known_at(struct mount *m, uint64_t at, struct scorpio_id *ret)
 {
 	struct known *k = m->known;

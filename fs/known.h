@@ -19,6 +19,8 @@ struct known *known_new(void);
 void known_free(struct known *k); /* NULL is fine */
 /* It was found. The first time the kernel is made to list the root anew. */
 void known_add(struct mount *m, const struct scorpio_id *bucket);
+/* Of a mount that outlived its daemon: names the kernel knows were found. */
+void known_revive(struct mount *m);
 /* The bucket at a position, from 0; false: the end. */
 bool known_at(struct mount *m, uint64_t at, struct scorpio_id *ret);
 /* Before the memory goes: wait for what known_add started. */

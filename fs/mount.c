@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "fs/ahead.h"
 #include "fs/crawl.h"
+#include "fs/keep.h"
 #include "fs/known.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
@@ -38,6 +39,7 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 
 	f->options = *o;
 	f->options.state_dir = o->state_dir ? xstrdup(o->state_dir) : NULL;
+	f->keeper = o->keeper;
 	f->fds = fd_cache_new(0);
 	f->work = pool_new("fs-work", WORK_THREADS);
 	f->request_timeout_ns =
@@ -85,6 +87,7 @@ static void mount_free(struct mount *m)
 	alarm_remove(&m->signals);
 	pthread_mutex_destroy(&m->parked_lock);
 	free(m->rev_spec);
+	free(m->url);
 	free(m->subdir);
 	free(m->dir);
 	free(m->job);
@@ -132,9 +135,11 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	alarm_add(&m->signals, request_signals);
 	m->store = f->options.store;
 	m->rev_spec = xstrdup(r->rev ? r->rev : "");
+	m->url = xstrdup(r->source);
 	m->dir = xstrdup(r->dir);
 	m->job = r->job ? xstrdup(r->job) : NULL;
 	m->read_only = r->read_only;
+	m->allow_other = r->allow_other < 0 ? !geteuid() : r->allow_other;
 	m->uid = r->uid < 0 ? geteuid() : (uint32_t)r->uid;
 	m->gid = r->gid < 0 ? getegid() : (uint32_t)r->gid;
 	m->metadata_wish = r->metadata;
@@ -272,6 +277,7 @@ static void take_down(struct mount *m)
 	request_cancel_all(m);
 	known_stop(m);
 	notify_stop(m);
+	mount_unkeep(m);
 	session_end(m);
 	if (m->made_dir && rmdir(m->dir))
 		log_debug("fs", "%s: %s", m->dir, strerror(errno));
@@ -286,15 +292,14 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	rc = mountpoint_prepare(m->dir, &m->made_dir);
 	if (rc)
 		return rc;
-	m->nodes = node_table_new(&m->root);
+	m->nodes = node_table_new(&m->root, m->fs->keeper);
 	if (m->workspace)
 		rc = workspace_begin(m->workspace, m);
 	if (!rc && m->changes && m->changes->base)
 		rc = need_root(m, r->deadline);
 	if (rc)
 		return rc;
-	rc = session_start(m, r->allow_other < 0 ? !geteuid()
-						 : r->allow_other);
+	rc = session_start(m);
 	if (!rc) {
 		rc = workers_add(m->fs, m);
 		if (!rc)
@@ -306,6 +311,7 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 		take_down(m);
 		return rc;
 	}
+	mount_keep(m);
 	mountpoint_read_ahead(m->dir);
 	if (m->metadata_wish == FS_METADATA_FULL)
 		ahead_metadata(m);
@@ -327,11 +333,19 @@ static int open_workspace(struct mount *m, const struct fs_mount_request *r)
 int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	     struct fs_mount_info *ret)
 {
+	return mount_up(f, r, NULL, ret);
+}
+
+int mount_up(struct fs *f, const struct fs_mount_request *r,
+	     struct kept_mount *k, struct fs_mount_info *ret)
+{
 	int64_t start = now_ns();
 	struct mount *m;
 	int rc;
 
 	m = mount_new(f, r);
+	if (k)
+		memcpy(m->id, k->id, sizeof(m->id));
 	rc = sources_take(f, r->source, &m->source);
 	if (!rc && !claim(f, m))
 		rc = fail(-EBUSY, "%s is a mount of this daemon already",
@@ -344,7 +358,7 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 		if (!rc && !m->read_only)
 			rc = open_workspace(m, r);
 		if (!rc)
-			rc = bring_up(m, r);
+			rc = k ? mount_revive(m, k) : bring_up(m, r);
 		if (rc)
 			unclaim(f, m);
 	}
@@ -359,8 +373,9 @@ int fs_mount(struct fs *f, const struct fs_mount_request *r,
 	if (ret)
 		info_fill(m, ret);
 	pthread_mutex_unlock(&f->lock);
-	log_info("fs", "%s: mounted %s at %.12s in %lld ms", m->dir,
-		 source_url(m->source), m->rev.text,
+	log_info("fs", "%s: %s %s at %.12s in %lld ms", m->dir,
+		 k ? "goes on with" : "mounted", source_url(m->source),
+		 m->rev.text,
 		 (long long)(m->mount_ns / NS_PER_MS));
 	return 0;
 }

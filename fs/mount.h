@@ -32,12 +32,13 @@ struct mount {
 	struct store *store;
 	uint16_t space;
 	char *rev_spec; /* lock: fs.lock */
+	char *url; /* of the source, as given */
 	char *subdir, *dir, *job;
 	struct scorpio_revision rev; /* lock: fs.lock; changed by a switch */
 	struct scorpio_id root; /* lock: view; of subdir */
 	int64_t time_ns;        /* mtime of what has none of its own */
 	uint32_t uid, gid;
-	bool read_only, needs_path, made_dir, open_root;
+	bool read_only, needs_path, made_dir, open_root, allow_other;
 	int64_t created_ns, mount_ns;
 	enum fs_metadata metadata_wish;
 
@@ -57,6 +58,9 @@ struct mount {
 	struct crawl *size_crawl;  /* crawl.h */
 	struct fuse_session *session;
 	int fd;
+	/* what the kernel said first; kept for the next daemon */
+	uint8_t init[104];
+	uint32_t init_len;
 
 	/* lock: fs.lock */
 	struct mount *next;
@@ -81,8 +85,11 @@ struct source_slot { /* lock: fs.lock */
 	unsigned users;
 };
 
+struct keeper;
+
 struct fs {
 	struct fs_options options;
+	struct keeper *keeper; /* borrowed; NULL: none */
 	int64_t request_timeout_ns;
 	pthread_mutex_t lock; /* rank 1: mount list */
 	pthread_cond_t changed; /* with lock: users, state */
@@ -98,7 +105,16 @@ struct fs {
 };
 
 /* session.c */
-int session_start(struct mount *m, bool allow_other);
+int session_start(struct mount *m);
+/* Go on with a mount that outlived its daemon; m->init says what was agreed
+ * on. */
+int session_restore(struct mount *m, int fd /* takes */);
+/* Does this kernel send requests again? (protocol 7.40) */
+bool session_can_resend(const struct mount *m);
+/* Ask it to. -errno */
+int session_resend(struct mount *m);
+/* Every name the kernel knows is to be looked up again (7.44). -errno */
+int session_new_epoch(struct mount *m);
 void session_end(struct mount *m); /* after the kernel let go; frees */
 int workers_start(struct fs *f);
 void workers_stop(struct fs *f);
@@ -118,6 +134,23 @@ void mount_release(struct mount *m);
 void mount_forget(struct mount *m, uint64_t ino, uint64_t n);
 /* The session of this mount ended; the reaper takes it from here. */
 void mount_ended(struct mount *m);
+
+/* keep.c: with a keeper the mount outlives the daemon. Tell the keeper what it
+ * is now; before a switch also what it was. */
+void mount_keep(struct mount *m);
+struct scorpio_revision;
+void mount_keep_switch(struct mount *m, const char *rev_spec,
+		       const struct scorpio_revision *rev,
+		       const struct scorpio_id *root);
+/* It ended. */
+void mount_unkeep(struct mount *m);
+
+/* mount.c; what a mount that outlived its daemon is made from (keep.c) */
+struct kept_mount;
+int mount_up(struct fs *f, const struct fs_mount_request *r,
+	     struct kept_mount *k, struct fs_mount_info *ret);
+/* revive.c */
+int mount_revive(struct mount *m, struct kept_mount *k);
 
 /* info.c: a random UUID */
 void mount_make_id(char out[FS_ID_LEN + 1]);

@@ -51,12 +51,39 @@ static int create(struct edit *e, const struct request *r,
 	return changes_create(e->c, dir, r->name, name.lower_kind, &v, ret);
 }
 
+/* It was done by a daemon that died before it said so: the entry that is there
+ * now is the answer. Nobody else got at the directory, which the kernel has
+ * locked. */
+static int answer_entry(struct request *r)
+{
+	struct fuse_entry_param param;
+	struct edit_name name;
+	struct cnode *dir;
+	struct edit e;
+	int rc = edit_begin(&e, r);
+
+	if (rc)
+		return rc;
+	rc = edit_dir(&e, r->ino, &dir);
+	if (!rc)
+		rc = edit_find(&e, dir, r->name, &name);
+	if (!rc && (!name.name || !name.name->node))
+		rc = -ENOENT;
+	if (!rc)
+		edit_entry(&e, name.name->node, &param);
+	edit_end(&e);
+	return rc ? rc : request_reply_entry(r, &param);
+}
+
 int names_create(struct request *r)
 {
 	struct fuse_entry_param param;
 	struct cnode *n;
 	struct edit e;
 	int rc = kind_allowed(r->mode);
+
+	if (!rc && request_was_done(r))
+		return answer_entry(r);
 
 	if (!rc)
 		rc = edit_begin(&e, r);
@@ -102,8 +129,11 @@ static int remove_name(struct edit *e, const struct request *r)
 int names_remove(struct request *r)
 {
 	struct edit e;
-	int rc = edit_begin(&e, r);
+	int rc;
 
+	if (request_was_done(r))
+		return done(r, 0);
+	rc = edit_begin(&e, r);
 	if (rc)
 		return rc;
 	rc = remove_name(&e, r);
@@ -184,8 +214,11 @@ static int rename_name(struct edit *e, const struct request *r)
 int names_rename(struct request *r)
 {
 	struct edit e;
-	int rc = edit_begin(&e, r);
+	int rc;
 
+	if (request_was_done(r))
+		return done(r, 0);
+	rc = edit_begin(&e, r);
 	if (rc)
 		return rc;
 	rc = rename_name(&e, r);
@@ -221,8 +254,11 @@ int names_link(struct request *r)
 	struct fuse_entry_param param;
 	struct cnode *n;
 	struct edit e;
-	int rc = edit_begin(&e, r);
+	int rc;
 
+	if (request_was_done(r))
+		return answer_entry(r);
+	rc = edit_begin(&e, r);
 	if (rc)
 		return rc;
 	rc = link_name(&e, r, &n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/node.h"
+#include "fs/node_impl.h"
 
 #include "core/hash.h"
 #include "fs/changes.h"
@@ -7,42 +7,27 @@
 #include "fs/notify.h"
 
 #define INO_BITS 51
-#define SLAB_NODES 1024
-
-struct slab {
-	struct slab *next;
-	struct node nodes[SLAB_NODES];
-};
-
-struct node_table {
-	pthread_mutex_t lock;
-	struct node **buckets; /* lock; power of two */
-	size_t mask;           /* lock */
-	size_t count, dirs;    /* lock */
-	struct node *spare;    /* lock; free nodes by next */
-	struct slab *slabs;    /* lock */
-	size_t slab_count;     /* lock */
-	uint64_t ghosts;       /* lock; ever made */
-	struct changes *changes; /* immutable; NULL if read-only */
-	struct node root;
-	struct dir root_dir;
-};
 
 _Static_assert(sizeof(struct node) <= 48, "64 bytes an idle inode in all");
+_Static_assert(offsetof(struct node, ino) == 0, "what arena.h leaves alone");
 
-struct node_table *node_table_new(const struct scorpio_id *root)
+const uint32_t node_sizes[ARENA_KINDS] = {
+	[ARENA_NODE] = sizeof(struct node),
+	[ARENA_DIR] = sizeof(struct dir),
+};
+
+struct node_table *node_table_new(const struct scorpio_id *root, bool kept)
 {
 	struct node_table *t = xcalloc(1, sizeof(*t));
 
 	pthread_mutex_init(&t->lock, NULL);
 	t->mask = 1023;
 	t->buckets = xcalloc(t->mask + 1, sizeof(*t->buckets));
-	t->root_dir.tree = *root;
-	t->root_dir.key = NODE_ROOT;
-	t->root = (struct node){ .ino = NODE_ROOT, .dir = &t->root_dir,
-				 .lookups = 1 };
-	t->buckets[NODE_ROOT & t->mask] = &t->root;
-	t->count = 1;
+	t->arena = arena_new(node_sizes, kept);
+	if (arena_head(t->arena))
+		arena_head(t->arena)->root = *root;
+	t->root = node_add_locked(t, NODE_ROOT, root);
+	t->root->dir->key = NODE_ROOT;
 	return t;
 }
 
@@ -50,14 +35,7 @@ void node_table_free(struct node_table *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i <= t->mask; i++)
-		for (struct node *n = t->buckets[i]; n; n = n->next)
-			if (n != &t->root)
-				free(n->dir);
-	for (struct slab *s = t->slabs, *next; s; s = next) {
-		next = s->next;
-		free(s);
-	}
+	arena_free(t->arena);
 	free(t->buckets);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -75,7 +53,7 @@ void node_unlock(struct node_table *t)
 
 struct node *node_root(struct node_table *t)
 {
-	return &t->root;
+	return t->root;
 }
 
 uint64_t node_ino(uint64_t parent, const char *name, size_t len)
@@ -98,7 +76,7 @@ uint64_t node_key(const char *path)
 	return key;
 }
 
-static struct node *find_locked(struct node_table *t, uint64_t ino)
+struct node *node_find_locked(struct node_table *t, uint64_t ino)
 {
 	struct node *n = t->buckets[ino & t->mask];
 
@@ -112,7 +90,7 @@ struct node *node_find(struct node_table *t, uint64_t ino)
 	struct node *n;
 
 	pthread_mutex_lock(&t->lock);
-	n = find_locked(t, ino);
+	n = node_find_locked(t, ino);
 	pthread_mutex_unlock(&t->lock);
 	return n;
 }
@@ -131,7 +109,7 @@ void node_each(struct node_table *t,
 		end = MIN(i + EACH_SLICE, t->mask + 1);
 		for (; i < end; i++)
 			for (struct node *n = t->buckets[i]; n; n = n->next)
-				if (n != &t->root)
+				if (n != t->root)
 					fn(ctx, n);
 		more = i <= t->mask;
 		pthread_mutex_unlock(&t->lock);
@@ -155,25 +133,6 @@ static void grow(struct node_table *t)
 	t->mask = mask;
 }
 
-static struct node *take_spare(struct node_table *t)
-{
-	struct node *n = t->spare;
-
-	if (!n) {
-		struct slab *s = xmalloc(sizeof(*s));
-
-		s->next = t->slabs;
-		t->slabs = s;
-		t->slab_count++;
-		for (size_t i = 0; i < SLAB_NODES; i++) {
-			s->nodes[i].next = n;
-			n = &s->nodes[i];
-		}
-	}
-	t->spare = n->next;
-	return n;
-}
-
 static uint64_t next_ino(uint64_t ino)
 {
 	return ino + 1 < 1ull << INO_BITS ? ino + 1 : NODE_ROOT + 1;
@@ -189,7 +148,7 @@ static struct node *probe_locked(struct node_table *t, struct node *parent,
 	struct node *n;
 
 	for (;; ino = next_ino(ino)) {
-		n = find_locked(t, ino);
+		n = node_find_locked(t, ino);
 		if (n && n->index == index && n->parent == parent && parent)
 			break;
 		/* changed inodes keep their numbers while unknown */
@@ -200,21 +159,24 @@ static struct node *probe_locked(struct node_table *t, struct node *parent,
 	return n;
 }
 
-static struct node *add_locked(struct node_table *t, uint64_t ino,
-			       const struct scorpio_id *tree)
+/* One without parent is half made, for who finds it in a kept table. */
+struct node *node_add_locked(struct node_table *t, uint64_t ino,
+			     const struct scorpio_id *tree)
 {
 	struct node *n;
 
 	if (t->count > t->mask)
 		grow(t);
-	n = take_spare(t);
-	*n = (struct node){ .ino = ino, .lookups = 1 };
+	n = arena_take(t->arena, ARENA_NODE);
+	n->lookups = 1;
 	if (tree) {
-		n->dir = xcalloc(1, sizeof(*n->dir));
+		n->dir = arena_take(t->arena, ARENA_DIR);
+		memset(n->dir, 0, sizeof(*n->dir));
 		n->dir->tree = *tree;
 		t->dirs++;
 	}
 	n->next = t->buckets[ino & t->mask];
+	__atomic_store_n(&n->ino, ino, __ATOMIC_RELEASE);
 	t->buckets[ino & t->mask] = n;
 	t->count++;
 	return n;
@@ -233,16 +195,14 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 		n->lookups++;
 		return n;
 	}
-	n = add_locked(t, ino, tree);
+	n = node_add_locked(t, ino, tree);
 	if (n->dir)
 		n->dir->key = node_ino(parent->dir->key, name, name_len);
-	n->parent = parent;
 	n->index = index;
+	__atomic_store_n(&n->parent, parent, __ATOMIC_RELEASE);
 	parent->children++;
 	return n;
 }
-
-#define BUCKET_INO (1ull << 61) /* never told to the kernel */
 
 struct node *node_enter_bucket_locked(struct node_table *t, struct node *dir,
 				      const struct scorpio_id *bucket,
@@ -250,20 +210,20 @@ struct node *node_enter_bucket_locked(struct node_table *t, struct node *dir,
 				      uint32_t index,
 				      const struct scorpio_id *tree)
 {
-	uint64_t ino = BUCKET_INO |
+	uint64_t ino = NODE_BUCKET |
 		       hash_xxh3(bucket, sizeof(*bucket), dir->ino) >> 4;
 	struct node *b;
 
-	while ((b = find_locked(t, ino)) &&
+	while ((b = node_find_locked(t, ino)) &&
 	       (b->parent != dir ||
 		memcmp(&b->dir->tree, bucket, sizeof(*bucket)) != 0))
 		ino++;
 	if (!b) {
-		b = add_locked(t, ino, bucket);
+		b = node_add_locked(t, ino, bucket);
 		b->lookups = 0;
 		b->dir->bucket = true;
 		b->dir->key = dir->dir->key;
-		b->parent = dir;
+		__atomic_store_n(&b->parent, dir, __ATOMIC_RELEASE);
 		dir->children++;
 	}
 	return node_enter_locked(t, b, name, name_len, index, tree);
@@ -278,12 +238,12 @@ struct node *node_enter_changed_locked(struct node_table *t, struct cnode *c)
 		n->lookups++;
 		return n;
 	}
-	n = add_locked(t, c->v.ino, changes_is_dir(c) ? &tree : NULL);
+	n = node_add_locked(t, c->v.ino, changes_is_dir(c) ? &tree : NULL);
 	if (n->dir && c->v.lower_path)
 		n->dir->key = node_key(c->v.lower_path);
-	n->changed = c;
 	n->index = NODE_CHANGED;
-	c->known = n;
+	n->changed = c;
+	__atomic_store_n(&c->known, n, __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -300,10 +260,10 @@ struct node *node_peek(struct node_table *t, struct node *parent,
 void node_table_changes(struct node_table *t, struct changes *c)
 {
 	t->changes = c;
-	t->root.changed = c->root;
-	t->root.index = NODE_CHANGED;
-	t->root_dir.tree = changes_tree(c->root);
-	c->root->known = &t->root;
+	t->root->changed = c->root;
+	t->root->index = NODE_CHANGED;
+	t->root->dir->tree = changes_tree(c->root);
+	c->root->known = t->root;
 }
 
 static void unlink_locked(struct node_table *t, struct node *n)
@@ -313,12 +273,12 @@ static void unlink_locked(struct node_table *t, struct node *n)
 	while (*p != n)
 		p = &(*p)->next;
 	*p = n->next;
+	__atomic_store_n(&n->ino, 0, __ATOMIC_RELEASE);
 	if (n->dir) {
-		free(n->dir);
+		arena_give(t->arena, ARENA_DIR, n->dir);
 		t->dirs--;
 	}
-	n->next = t->spare;
-	t->spare = n;
+	arena_give(t->arena, ARENA_NODE, n);
 	t->count--;
 }
 
@@ -330,11 +290,11 @@ void node_hold(struct node_table *t, struct node *n)
 }
 
 /* Nodes that nobody needs any more go, and with them what they kept. */
-static bool release_locked(struct node_table *t, struct node *n)
+bool node_release_locked(struct node_table *t, struct node *n)
 {
 	bool bury = false;
 
-	while (n != &t->root && !n->lookups && !n->children) {
+	while (n != t->root && !n->lookups && !n->children) {
 		struct node *parent = NULL;
 
 		if (n->index == NODE_CHANGED)
@@ -353,12 +313,12 @@ static bool release_locked(struct node_table *t, struct node *n)
 bool node_forget(struct node_table *t, uint64_t ino, uint64_t count)
 {
 	lock_scope(&t->lock);
-	struct node *n = find_locked(t, ino);
+	struct node *n = node_find_locked(t, ino);
 
-	if (!n || n == &t->root)
+	if (!n || n == t->root)
 		return false;
 	n->lookups -= MIN(count, n->lookups);
-	return release_locked(t, n);
+	return node_release_locked(t, n);
 }
 
 void node_attach(struct node_table *t, struct node *n, struct cnode *c)
@@ -366,16 +326,14 @@ void node_attach(struct node_table *t, struct node *n, struct cnode *c)
 	lock_scope(&t->lock);
 	struct node *parent = n->parent;
 
-	n->changed = c;
 	n->index = NODE_CHANGED;
+	n->changed = c;
 	c->known = n;
 	parent->children--;
-	release_locked(t, parent); /* the edit that is on buries */
+	node_release_locked(t, parent); /* the edit that is on buries */
 }
 
 /* -- switching to another revision --------------------------------------------- */
-
-#define GHOST_INO (1ull << 62) /* never told to the kernel */
 
 struct move { /* lock held all the time */
 	struct node_table *t;
@@ -431,8 +389,8 @@ static void to_ghost(struct move *x, struct node *n, struct delta_dir *d)
 	struct node *ghost = d->ghost;
 
 	if (!ghost) {
-		ghost = add_locked(x->t, GHOST_INO | ++x->t->ghosts,
-				   &d->old_tree);
+		ghost = node_add_locked(x->t, NODE_GHOST | ++x->t->ghosts,
+					&d->old_tree);
 		ghost->dir->ghost = true;
 		ghost->lookups = 0;
 		d->ghost = ghost;
@@ -520,7 +478,7 @@ bool node_switch(struct node_table *t, const struct delta *d,
 	/* what comes later in the list is held until then */
 	for (size_t i = 0; i < x.n; i++) {
 		x.nodes[i]->lookups--;
-		bury |= release_locked(t, x.nodes[i]);
+		bury |= node_release_locked(t, x.nodes[i]);
 	}
 	for (struct delta_dir *g = x.gone, *next; g; g = next) {
 		next = g->next;
@@ -537,6 +495,5 @@ void node_count(struct node_table *t, uint64_t *ret_nodes,
 
 	*ret_nodes = t->count;
 	*ret_bytes = (t->mask + 1) * sizeof(*t->buckets) +
-		     t->slab_count * sizeof(struct slab) +
-		     t->dirs * (sizeof(struct dir) + 16);
+		     arena_bytes(t->arena);
 }

@@ -5,7 +5,9 @@
  * A node is 48 bytes plus its share of the hash table: where it hangs (parent
  * and position in the parent's tree) and nothing that can be looked up in the
  * store's map. Directories carry the id of their tree on top, so that no walk
- * up to the root is needed.
+ * up to the root is needed. With a keeper they live in shared memory, so that
+ * the next daemon knows what the kernel knows (arena.h, node_keep.c); the order
+ * of stores to ino, parent and index matters for that.
  *
  * Inode numbers are a function of the path: 51 bits of a hash of (parent's
  * number, name), so they are the same after a remount and a restart without
@@ -83,7 +85,8 @@ static inline struct cnode *node_changed(const struct node *n)
 
 struct node_table;
 
-struct node_table *node_table_new(const struct scorpio_id *root);
+/* kept: in memory that outlives the daemon (arena.h). */
+struct node_table *node_table_new(const struct scorpio_id *root, bool kept);
 void node_table_free(struct node_table *t);
 /* NULL if unknown: the kernel or a hostile client made it up. */
 struct node *node_find(struct node_table *t, uint64_t ino);
@@ -139,6 +142,33 @@ bool node_forget(struct node_table *t, uint64_t ino, uint64_t n);
  * forget is added to the notices. True asks for changes_bury. */
 bool node_switch(struct node_table *t, const struct delta *d,
 		 struct notices *n);
+
+/* -- outliving the daemon (node_keep.c) --------------------------------------- */
+
+/* The memfd that holds the table, or -1. Borrowed. */
+int node_table_fd(const struct node_table *t);
+/* The table another process left in fd, as a new one. What was being made or
+ * removed when it died is not in it. The changes must be told next
+ * (node_table_link for each, then node_table_changes), and then
+ * node_table_settle. -EBADMSG with a text: not a table of this format. */
+int node_table_restore(int fd, struct node_table **ret);
+/* That inode has a cnode. No request yet. */
+void node_table_link(struct node_table *t, struct cnode *c);
+/* Count children, let go of what nobody needs. */
+void node_table_settle(struct node_table *t);
+/* The tree the nodes have their places in. */
+struct scorpio_id node_table_tree(struct node_table *t);
+/* Around node_switch: who finds the table sees the one or the other. */
+void node_switch_begin(struct node_table *t, const struct scorpio_id *root);
+void node_switch_end(struct node_table *t);
+/* The kernel has been told of the last switch; false: it has not. */
+void node_switch_told(struct node_table *t);
+bool node_switch_is_told(struct node_table *t);
+/* Every number the kernel may know. Caller frees. */
+uint64_t *node_numbers(struct node_table *t, size_t *ret_n);
+/* Of a kept table, else NULL. lock: the changes' edit lock */
+struct intents;
+struct intents *node_table_intents(struct node_table *t);
 
 void node_count(struct node_table *t, uint64_t *ret_nodes,
 		uint64_t *ret_bytes);

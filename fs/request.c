@@ -160,6 +160,11 @@ int request_reply_buf(struct request *r, const void *p, size_t n)
 	return 0; /* a failed reply means the kernel no longer waits */
 }
 
+bool request_was_done(const struct request *r)
+{
+	return r->again && changes_did(r->mount->changes, r->unique);
+}
+
 bool request_names_child(const struct request *r)
 {
 	return r->name && (r->op == OP_LOOKUP || r->op == OP_MKNOD ||

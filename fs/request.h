@@ -52,6 +52,8 @@ struct request {
 	fuse_req_t req;
 	enum op op;
 	uint32_t pid;
+	uint64_t unique; /* the kernel's number of it */
+	bool again;      /* asked of a daemon that died before it answered */
 	uint64_t ino;
 	uint64_t off;
 	uint32_t size;
@@ -100,6 +102,8 @@ void request_signals(struct alarm *a);
 /* Everything parked ends with -EINTR; waits until it did. */
 void request_cancel_all(struct mount *m);
 const char *request_op_name(enum op op);
+/* It was asked of a daemon that died, and done, but not answered. */
+bool request_was_done(const struct request *r);
 /* r->name is a name in the directory r->ino. */
 bool request_names_child(const struct request *r);
 /* Reply an entry whose lookup was counted; returns 0. */

@@ -23,14 +23,17 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #define MAX_WORKERS 16
+#define BUFFER_BYTES (MiB + 64 * KiB) /* libfuse asks for 1 MiB + 4 KiB */
 #define BURST 32 /* requests of one session before others get their turn */
 
 struct worker {
 	struct workers *pool;
 	pthread_t thread;
 	uint64_t rounds; /* atomic: times at the top of the loop */
+	int64_t busy;    /* atomic: since when; 0: it waits for requests */
 };
 
 struct workers {
@@ -72,10 +75,13 @@ static void on_init(void *user, struct fuse_conn_info *c)
 
 struct request session_arrived(fuse_req_t req, enum op op, fuse_ino_t ino)
 {
-	return (struct request){
+	struct request r = {
 		.mount = fuse_req_userdata(req), .req = req, .op = op,
 		.ino = ino, .pid = (uint32_t)fuse_req_ctx(req)->pid,
 	};
+
+	session_mark(&r);
+	return r;
 }
 
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -236,24 +242,32 @@ static char *escape(const char *s)
 	return out;
 }
 
-int session_start(struct mount *m, bool allow_other)
+static int make_session(struct mount *m)
 {
 	cleanup_free char *name = escape(source_url(m->source));
 	cleanup_free char *options = xasprintf(
 		"fsname=%s,subtype=scorpio,default_permissions%s%s", name,
-		m->read_only ? ",ro" : "", allow_other ? ",allow_other" : "");
+		m->read_only ? ",ro" : "",
+		m->allow_other ? ",allow_other" : "");
 	char program[] = "scorpio", option[] = "-o";
 	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_lowlevel_ops ops = operations;
-	int flags, rc;
 
 	if (m->changes)
 		session_writable(&ops);
 	m->session = fuse_session_new(&args, &ops, sizeof(ops), m);
 	fuse_opt_free_args(&args);
-	if (!m->session)
-		return fail(-EINVAL, "libfuse refused the mount options");
+	return m->session ? 0
+			  : fail(-EINVAL, "libfuse refused the mount options");
+}
+
+int session_start(struct mount *m)
+{
+	int flags, rc = make_session(m);
+
+	if (rc)
+		return rc;
 	if (fuse_session_mount(m->session, m->dir)) {
 		rc = errno ? -errno : -EIO;
 		fuse_session_destroy(steal(&m->session));
@@ -266,10 +280,24 @@ int session_start(struct mount *m, bool allow_other)
 	m->fd = fuse_session_fd(m->session);
 	flags = fcntl(m->fd, F_GETFL);
 	fcntl(m->fd, F_SETFL, flags | O_NONBLOCK);
-	rc = m->changes ? session_own_io(m) : 0;
+	rc = session_own_io(m, m->fd);
 	if (rc)
 		mountpoint_detach(m->dir, true);
 	return rc;
+}
+
+int session_restore(struct mount *m, int fd /* takes */)
+{
+	int rc = make_session(m);
+
+	if (!rc)
+		rc = session_own_io(m, fd);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	m->fd = fd;
+	return session_revive(m);
 }
 
 void session_end(struct mount *m)
@@ -293,18 +321,29 @@ static bool serve(struct mount *m, struct fuse_buf *buf)
 			return true;
 		if (n <= 0)
 			return false;
-		if (m->changes)
-			session_peek(m, buf);
+		session_peek(m, buf);
 		fuse_session_process_buf(m->session, buf);
 	}
 	return true;
+}
+
+/* The pages must be there: if this process is killed while the kernel faults
+ * them in for a request, it answers the request with EIO instead of sending it
+ * again. */
+static void *make_buffer(void)
+{
+	void *p = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct workers *pool = w->pool;
-	struct fuse_buf buf = { .mem = NULL };
+	void *own = make_buffer();
+	struct fuse_buf buf = { .mem = own }; /* NULL: libfuse makes one */
 	struct epoll_event ev;
 
 	while (!__atomic_load_n(&pool->stop, __ATOMIC_ACQUIRE)) {
@@ -312,8 +351,10 @@ static void *worker_main(void *arg)
 		uint64_t token;
 
 		__atomic_fetch_add(&w->rounds, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&w->busy, 0, __ATOMIC_RELAXED);
 		if (epoll_wait(pool->epoll, &ev, 1, -1) != 1)
 			continue;
+		__atomic_store_n(&w->busy, now_ns(), __ATOMIC_RELAXED);
 		m = ev.data.ptr;
 		if (!m) { /* somebody waits for a round of every worker */
 			if (read(pool->wake, &token, sizeof(token)) < 0)
@@ -326,7 +367,10 @@ static void *worker_main(void *arg)
 			mount_ended(m);
 		}
 	}
-	free(buf.mem);
+	if (own)
+		munmap(own, BUFFER_BYTES);
+	else
+		free(buf.mem);
 	return NULL;
 }
 
@@ -360,6 +404,21 @@ int workers_start(struct fs *f)
 		pthread_setname_np(w->thread, "fuse");
 	}
 	return 0;
+}
+
+bool fs_lives(struct fs *f, int64_t max_ns)
+{
+	const struct workers *pool = f->workers;
+	int64_t limit = now_ns() - max_ns;
+
+	for (unsigned i = 0; i < pool->count; i++) {
+		int64_t busy = __atomic_load_n(&pool->w[i].busy,
+					       __ATOMIC_RELAXED);
+
+		if (!busy || busy > limit)
+			return true;
+	}
+	return false;
 }
 
 static void wake_all(struct workers *pool)

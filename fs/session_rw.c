@@ -25,7 +25,12 @@
 static __thread struct {
 	struct mount *init; /* its INIT is being answered, and may be patched */
 	bool kill_priv;
+	bool swallow; /* the answer is not for the kernel */
+	uint64_t unique;
+	bool again;
 } now;
+
+#define UNIQUE_RESEND (1ull << 63)
 
 /* -- between libfuse and the kernel ------------------------------------------------ */
 
@@ -39,6 +44,8 @@ void session_peek(struct mount *m, const struct fuse_buf *buf)
 	now.kill_priv = false;
 	if (buf->size < sizeof(*in))
 		return;
+	now.unique = in->unique & ~UNIQUE_RESEND;
+	now.again = in->unique & UNIQUE_RESEND;
 	n = buf->size - sizeof(*in);
 	if (in->opcode == FUSE_WRITE && n >= sizeof(struct fuse_write_in)) {
 		const struct fuse_write_in *w = arg;
@@ -52,7 +59,9 @@ void session_peek(struct mount *m, const struct fuse_buf *buf)
 	} else if (in->opcode == FUSE_INIT && n >= 16) {
 		const struct fuse_init_in *i = arg;
 
-		if (i->flags & FUSE_HANDLE_KILLPRIV_V2)
+		m->init_len = (uint32_t)MIN(n, sizeof(m->init));
+		memcpy(m->init, arg, m->init_len);
+		if (m->changes && i->flags & FUSE_HANDLE_KILLPRIV_V2)
 			now.init = m;
 	}
 }
@@ -66,6 +75,7 @@ static ssize_t io_read(int fd, void *buf, size_t n, void *user)
 static ssize_t io_writev(int fd, struct iovec *iov, int count, void *user)
 {
 	struct fuse_init_out *out;
+	ssize_t sum = 0;
 
 	(void)user;
 	if (now.init && count == 2 &&
@@ -75,19 +85,75 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *user)
 		now.init->kill_priv = true;
 		now.init = NULL;
 	}
+	if (now.swallow) {
+		for (int i = 0; i < count; i++)
+			sum += (ssize_t)iov[i].iov_len;
+		return sum;
+	}
 	return writev(fd, iov, count);
 }
 
-int session_own_io(struct mount *m)
+void session_mark(struct request *r)
+{
+	r->unique = now.unique;
+	r->again = now.again;
+}
+
+int session_own_io(struct mount *m, int fd)
 {
 	static const struct fuse_custom_io io = { .read = io_read,
 						  .writev = io_writev };
 
-	return fuse_session_custom_io(m->session, &io,
-				      fuse_session_fd(m->session))
+	return fuse_session_custom_io(m->session, &io, fd)
 		       ? fail(-ENOMEM, "libfuse refused our reading and "
 			      "writing")
 		       : 0;
+}
+
+/* libfuse wants an INIT before anything else. The kernel sends one per mount, so
+ * the one it sent then is given to libfuse again, and the answer is kept. */
+int session_revive(struct mount *m)
+{
+	struct {
+		struct fuse_in_header in;
+		uint8_t arg[sizeof(m->init)];
+	} q = { .in = { .opcode = FUSE_INIT, .unique = 2 } };
+	struct fuse_buf buf = { .mem = &q,
+				.size = sizeof(q.in) + m->init_len };
+
+	q.in.len = (uint32_t)buf.size;
+	memcpy(q.arg, m->init, m->init_len);
+	now.swallow = true;
+	session_peek(m, &buf);
+	fuse_session_process_buf(m->session, &buf);
+	now.swallow = false;
+	return m->initialised && !fuse_session_exited(m->session)
+		       ? 0
+		       : fail(-EIO, "libfuse did not take the session");
+}
+
+bool session_can_resend(const struct mount *m)
+{
+	const struct fuse_init_in *i = (const void *)m->init;
+
+	return m->init_len >= 16 && i->major == 7 && i->minor >= 40;
+}
+
+static int notify_kernel(struct mount *m, int code)
+{
+	struct fuse_out_header out = { .len = sizeof(out), .error = code };
+
+	return write(m->fd, &out, sizeof(out)) == sizeof(out) ? 0 : -errno;
+}
+
+int session_resend(struct mount *m)
+{
+	return notify_kernel(m, 7 /* FUSE_NOTIFY_RESEND */);
+}
+
+int session_new_epoch(struct mount *m)
+{
+	return notify_kernel(m, 8 /* FUSE_NOTIFY_INC_EPOCH */);
 }
 
 /* -- operations --------------------------------------------------------------------- */

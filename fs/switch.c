@@ -82,8 +82,10 @@ static void move(void *ctx)
 {
 	struct change_over *x = ctx;
 
+	node_switch_begin(x->m->nodes, &x->root);
 	x->bury = node_switch(x->m->nodes, x->delta, &x->notices);
 	x->m->root = x->root;
+	node_switch_end(x->m->nodes);
 }
 
 /* Nothing that was shown may look newer than what is now. */
@@ -228,16 +230,21 @@ static int run(struct change_over *x)
 		rc = compare(x);
 	if (rc)
 		return rc;
-	if (m->changes)
+	if (m->changes) {
 		rc = apply_writable(x);
-	else if (!x->r->dry_run)
+	} else if (!x->r->dry_run) {
+		mount_keep_switch(m, x->spec, &x->rev, &x->root);
 		apply_read_only(x);
+	}
 	if (rc || x->r->dry_run)
 		return rc;
 	remember(x);
+	mount_keep(m);
 	x->result.notices = x->notices.n;
 	rc = notify_send(m, &x->notices, x->r->deadline);
-	if (rc)
+	if (!rc)
+		node_switch_told(m->nodes);
+	else
 		log_warn("fs", "%s: after a switch: %s", m->dir,
 			 error_text(rc));
 	if (x->r->adopt || x->r->force)

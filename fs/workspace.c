@@ -375,11 +375,20 @@ static void attach(void *ctx, struct cnode *n, struct node *known)
 	node_attach(m->nodes, known, n);
 }
 
+static void link_known(void *ctx, struct cnode *n)
+{
+	struct mount *m = ctx;
+
+	node_table_link(m->nodes, n);
+}
+
 int workspace_begin(struct workspace *w, struct mount *m)
 {
 	struct changes_options o = { .dir = w->dir, .root = m->root,
 				     .root_mtime = m->time_ns,
-				     .attach = attach, .ctx = m };
+				     .attach = attach, .link = link_known,
+				     .intents = node_table_intents(m->nodes),
+				     .ctx = m };
 	int rc = upper_open(w->dir, !w->resumed, m->fs->fds, &o.upper);
 
 	if (!rc)

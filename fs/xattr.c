@@ -326,18 +326,20 @@ int xattr_set(struct request *r)
 		return -EOPNOTSUPP;
 	if (strlen(r->name) > XATTR_NAME_MAX)
 		return -ERANGE;
-	rc = edit_begin(&e, r);
-	if (rc)
-		return rc;
-	rc = edit_node(&e, r->ino, &n);
-	if (!rc)
-		rc = check_set(r, n);
-	if (!rc)
-		rc = changes_xattr(e.c, n, r->name,
-				   remove ? NULL : r->data, r->size);
-	edit_end(&e);
-	if (rc)
-		return rc;
+	if (!request_was_done(r)) {
+		rc = edit_begin(&e, r);
+		if (rc)
+			return rc;
+		rc = edit_node(&e, r->ino, &n);
+		if (!rc)
+			rc = check_set(r, n);
+		if (!rc)
+			rc = changes_xattr(e.c, n, r->name,
+					   remove ? NULL : r->data, r->size);
+		edit_end(&e);
+		if (rc)
+			return rc;
+	}
 	watch_request(r, 0, 0);
 	fuse_reply_err(r->req, 0);
 	return 0;

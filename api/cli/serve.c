@@ -8,19 +8,24 @@
 #include <sys/wait.h>
 
 #include "api/cli/commands.h"
+#include "api/notify.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "fs/keeper.h"
 
 #define READY_WAIT_MS 10000
 #define STOP_WAIT_MS 60000
 #define LOG_MAX (4 * 1024 * 1024)
 
-enum { OPT_NO_RESTORE = 1, OPT_BACKGROUND, OPT_AUTO };
+enum { OPT_NO_RESTORE = 1, OPT_BACKGROUND, OPT_AUTO, OPT_KEEPER, OPT_ALONE,
+       OPT_ANTARES };
 
 static struct {
 	bool background, automatic, no_restore, antares;
+	int keeper; /* 1 yes, -1 no, 0 as configured */
+	struct keeper *line; /* to the one that started this process */
 } own;
 
 static const struct argp_option serve_options[] = {
@@ -28,8 +33,13 @@ static const struct argp_option serve_options[] = {
 	  "return when the daemon answers", 0 },
 	{ "no-restore", OPT_NO_RESTORE, NULL, 0,
 	  "forget the mounts of last time", 0 },
+	{ "keeper", OPT_KEEPER, NULL, 0,
+	  "mounts outlive a daemon that dies (server.keeper)", 0 },
+	{ "no-keeper", OPT_ALONE, NULL, 0, "one process; they end with it", 0 },
 	{ "auto", OPT_AUTO, NULL, OPTION_HIDDEN,
 	  "started by another command", 0 },
+	{ "antares-root", OPT_ANTARES, NULL, OPTION_HIDDEN,
+	  "the calls of /antares at the root as well", 0 },
 	{ 0 },
 };
 
@@ -44,6 +54,15 @@ static int serve_option(struct cli *c UNUSED, int key, const char *v UNUSED)
 		return 0;
 	case OPT_AUTO:
 		own.automatic = true;
+		return 0;
+	case OPT_KEEPER:
+		own.keeper = 1;
+		return 0;
+	case OPT_ANTARES:
+		own.antares = true;
+		return 0;
+	case OPT_ALONE:
+		own.keeper = -1;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -92,9 +111,11 @@ static int start(struct cli *c, int terminal, struct daemon **ret)
 	struct daemon_options o = {
 		.config = c->config,
 		.config_options = &c->config_options,
-		.no_restore = own.no_restore,
+		/* once: what came since is not of last time */
+		.no_restore = own.no_restore && !keeper_restarts(own.line),
 		.http_optional = own.automatic,
 		.antares_root = own.antares,
+		.keeper = own.line,
 	};
 	struct daemon_problem problem = { 0 };
 	int r;
@@ -121,13 +142,16 @@ static int serve(struct cli *c)
 	return daemon_run(d);
 }
 
-/* In the process that stays; the parent waits for a byte in ready_fd. */
+/* In the process that stays; ready_fd (-1: the keeper does that) tells the one
+ * that waits. */
 static int serve_detached(struct cli *c, int ready_fd)
 {
 	int terminal = log_to_store(c), r;
 	uint8_t code = 0;
 	struct daemon *d;
 
+	if (chdir("/")) /* relative names have been read */
+		log_warn("main", "/: %s", strerror(errno));
 	r = start(c, terminal, &d);
 	if (r)
 		return r;
@@ -138,15 +162,123 @@ static int serve_detached(struct cli *c, int ready_fd)
 		printf("the daemon runs (process %d); scorpio stop ends it\n",
 		       getpid());
 	leave_terminal(terminal);
-	if (write(ready_fd, &code, 1) != 1)
+	if (ready_fd >= 0 && write(ready_fd, &code, 1) != 1)
 		log_warn("main", "the starting process is gone");
-	close(ready_fd);
+	if (ready_fd >= 0)
+		close(ready_fd);
 	return daemon_run(d);
 }
+
+/* -- under a keeper ----------------------------------------------------------------- */
+
+struct kept_start {
+	struct cli *cli;
+	int ready_fd; /* -1: nobody waits */
+};
+
+/* The daemon serves: the keeper leaves the terminal as it did. */
+static void kept_ready(void *ctx)
+{
+	struct kept_start *x = ctx;
+	uint8_t code = 0;
+
+	if (x->ready_fd < 0)
+		return;
+	leave_terminal(log_to_store(x->cli));
+	if (write(x->ready_fd, &code, 1) != 1)
+		log_warn("keeper", "the starting process is gone");
+	close(x->ready_fd);
+	x->ready_fd = -1;
+}
+
+static char *own_path(void)
+{
+	static const char gone[] = " (deleted)";
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	size_t end;
+
+	if (n < 0)
+		return xstrdup("/proc/self/exe");
+	path[n] = '\0';
+	end = (size_t)n - MIN((size_t)n, sizeof(gone) - 1);
+	if (!strcmp(path + end, gone))
+		path[end] = '\0';
+	return xstrdup(path);
+}
+
+/* The program's own arguments, with files that may be looked for anywhere. */
+static char **own_arguments(struct cli *c)
+{
+	size_t n = 0, max = 2 * (c->n_files + c->n_overrides) + 8;
+	char **argv = xcalloc(max, sizeof(*argv));
+
+	argv[n++] = xstrdup("scorpio");
+	for (size_t i = 0; i < c->n_files; i++) {
+		argv[n++] = xstrdup("-c");
+		argv[n++] = xstrdup(c->files[i]);
+	}
+	for (size_t i = 0; i < c->n_overrides; i++) {
+		argv[n++] = xstrdup("--set");
+		argv[n++] = xstrdup(c->overrides[i]);
+	}
+	if (c->quiet)
+		argv[n++] = xstrdup("-q");
+	argv[n++] = xstrdup("serve");
+	if (own.background)
+		argv[n++] = xstrdup("--background");
+	if (own.automatic)
+		argv[n++] = xstrdup("--auto");
+	if (own.no_restore)
+		argv[n++] = xstrdup("--no-restore");
+	if (own.antares)
+		argv[n++] = xstrdup("--antares-root");
+	return argv;
+}
+
+static int keep(struct cli *c, int ready_fd, const char *directory)
+{
+	struct kept_start x = { c, ready_fd };
+	char **argv = own_arguments(c);
+	cleanup_free char *program = own_path();
+	struct keeper_options o = {
+		.argv = argv, .program = program, .directory = directory,
+		.ready = kept_ready, .ctx = &x,
+		.hang_ms = config_int(c->config, "server.hang_timeout"),
+	};
+	int code = keeper_run(&o);
+
+	for (char **p = argv; *p; p++)
+		free(*p);
+	free(argv);
+	return code;
+}
+
+/* Only told whether this program could take over. */
+static int answer_check(struct cli *c)
+{
+	cleanup_free char *workspaces =
+		xasprintf("%s/workspaces",
+			  config_string(c->config, "server.store_path"));
+	int r = fs_can_revive(own.line, workspaces);
+
+	if (r)
+		fprintf(stderr, "%s\n", error_text(r));
+	return r ? EXIT_CONFIG : 0;
+}
+
+static bool wants_keeper(struct cli *c)
+{
+	return own.keeper ? own.keeper > 0
+			  : config_bool(c->config, "server.keeper");
+}
+
+/* -- in the background ---------------------------------------------------------------- */
 
 /* Fork before anything is opened; report how the start went. */
 static int background(struct cli *c)
 {
+	cleanup_free char *directory = getcwd(NULL, 0);
 	uint8_t code;
 	int fds[2], status, r;
 	pid_t pid;
@@ -164,7 +296,8 @@ static int background(struct cli *c)
 		setsid();
 		if (chdir("/"))
 			_exit(EXIT_INTERNAL);
-		r = serve_detached(c, fds[1]);
+		r = wants_keeper(c) ? keep(c, fds[1], directory)
+				    : serve_detached(c, fds[1]);
 		cli_done(c);
 		fflush(NULL);
 		_exit(r);
@@ -193,13 +326,26 @@ static int serve_run(struct cli *c)
 	int r;
 
 	absolute_files(c);
+	r = keeper_connect(&own.line);
+	if (r)
+		return cli_errno(r, EXIT_INTERNAL, "scorpio stop, then scorpio "
+				 "serve", "cannot take over");
 	r = cli_config(c);
 	if (r)
 		return r;
-	if (own.background)
-		return background(c);
-	daemon_logging(c->config);
-	return serve(c);
+	notify_through(own.line);
+	if (keeper_only_asks(own.line))
+		r = answer_check(c);
+	else if (own.line && own.background)
+		r = serve_detached(c, -1);
+	else if (own.background)
+		r = background(c);
+	else {
+		daemon_logging(c->config);
+		r = own.line || !wants_keeper(c) ? serve(c) : keep(c, -1, NULL);
+	}
+	keeper_free(own.line);
+	return r;
 }
 
 int serve_antares(struct cli *c)
@@ -243,7 +389,7 @@ static int open_daemon(struct cli *c)
 
 	if (cli_call(c, "GET", "/api/v1/status", NULL, &v, NULL))
 		return -1;
-	pid = json_get_int(v, "pid", -1);
+	pid = json_get_int(v, "keeper_pid", json_get_int(v, "pid", -1));
 	json_decref(v);
 	return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 }

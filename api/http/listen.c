@@ -113,6 +113,36 @@ int listen_tcp(const char *address, bool allow_remote,
 	return 0;
 }
 
+bool listen_adopt(int fd, struct listen_result *ret)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	int listens = 0;
+	socklen_t n = sizeof(listens);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) ||
+	    !listens || getsockname(fd, (struct sockaddr *)&ss, &len))
+		return false;
+	ret->fd = fd;
+	if (ss.ss_family == AF_UNIX) {
+		const struct sockaddr_un *sun = (const void *)&ss;
+
+		ret->loopback = true;
+		ret->address = xstrdup(sun->sun_path);
+		return true;
+	}
+	ret->loopback = is_loopback((const struct sockaddr *)&ss);
+	ret->address = bound_address(fd, &ss);
+	return true;
+}
+
+int listen_refuse(const char *address, struct listen_result *got)
+{
+	close(got->fd);
+	free(got->address);
+	return fail(-EPERM, "%s can be reached from other machines", address);
+}
+
 static int unix_address(const char *path, struct sockaddr_un *sun)
 {
 	memset(sun, 0, sizeof(*sun));

@@ -21,6 +21,10 @@ int listen_tcp(const char *address, bool allow_remote,
 	       struct listen_result *ret);
 /* Mode 0600; see server_listen_unix. */
 int listen_unix(const char *path, struct listen_result *ret);
+/* A socket that listens already. False: it does not; fd stays the caller's. */
+bool listen_adopt(int fd, struct listen_result *ret);
+/* It may not be used any more: done with *got, -EPERM with a text. */
+int listen_refuse(const char *address, struct listen_result *got);
 /* Does somebody accept connections there? */
 bool listen_answers_unix(const char *path);
 

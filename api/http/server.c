@@ -14,7 +14,9 @@
 #include "api/http/listen.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/log.h"
+#include "fs/keeper.h"
 
 #define SERVER_STACK (1024u * 1024u)
 #define SERVER_PER_IP_MAX 64u
@@ -56,15 +58,78 @@ static struct listener *add(struct server *s, const struct listen_result *got,
 	return l;
 }
 
+/* -- sockets that outlive the daemon ------------------------------------------ */
+
+#define KEPT "listen-"
+
+void server_keep(struct server *s, struct keeper *k)
+{
+	struct kept *x;
+
+	s->keeper = k;
+	while ((x = keeper_take(k, KEPT))) {
+		x->next = s->kept;
+		s->kept = x;
+	}
+}
+
+/* The socket that was bound for this, or false. */
+static bool take_kept(struct server *s, const char *kind, const char *address,
+		      struct listen_result *ret)
+{
+	cleanup_free char *text = xasprintf("%s %s", kind, address);
+	struct kept **at = &s->kept, *x;
+	bool found;
+
+	while (*at && strcmp((*at)->text, text))
+		at = &(*at)->next;
+	x = *at;
+	if (!x)
+		return false;
+	*at = x->next;
+	found = listen_adopt(x->fd[0], ret);
+	if (found)
+		x->fd[0] = -1;
+	kept_free(x);
+	return found;
+}
+
+static void keep(struct server *s, const char *kind, const char *address,
+		 int fd)
+{
+	cleanup_free char *text = xasprintf("%s %s", kind, address);
+	char name[KEEPER_NAME];
+
+	snprintf(name, sizeof(name), KEPT "%016llx",
+		 (unsigned long long)hash_xxh3(text, strlen(text), 0));
+	if (s->keeper && keeper_put(s->keeper, name, &fd, 1, text))
+		log_warn("http", "%s is not held by the keeper", address);
+}
+
+static void drop_kept(struct server *s)
+{
+	for (struct kept *x = s->kept, *next; x; x = next) {
+		next = x->next;
+		keeper_drop(s->keeper, x->name);
+		kept_free(x);
+	}
+	s->kept = NULL;
+}
+
 int server_listen_tcp(struct server *s, const char *address)
 {
+	bool remote = s->token || s->allow_insecure;
 	struct listen_result got;
-	int r;
+	int r = 0;
 
 	assert(s->listeners < SERVER_LISTENERS_MAX && !s->started);
-	r = listen_tcp(address, s->token || s->allow_insecure, &got);
+	if (!take_kept(s, "tcp", address, &got))
+		r = listen_tcp(address, remote, &got);
+	else if (!got.loopback && !remote)
+		r = listen_refuse(address, &got);
 	if (r)
 		return r;
+	keep(s, "tcp", address, got.fd);
 	add(s, &got, got.loopback ? AUTH_LOOPBACK : AUTH_REMOTE);
 	if (!got.loopback && !s->token)
 		log_warn("http", "%s is open to everyone who can reach it: "
@@ -75,13 +140,16 @@ int server_listen_tcp(struct server *s, const char *address)
 int server_listen_unix(struct server *s, const char *path)
 {
 	struct listen_result got;
-	int r;
+	int r = 0;
 
 	assert(s->listeners < SERVER_LISTENERS_MAX && !s->started);
-	r = listen_unix(path, &got);
-	if (!r)
-		add(s, &got, AUTH_UNIX);
-	return r;
+	if (!take_kept(s, "unix", path, &got))
+		r = listen_unix(path, &got);
+	if (r)
+		return r;
+	keep(s, "unix", path, got.fd);
+	add(s, &got, AUTH_UNIX);
+	return 0;
 }
 
 size_t server_listeners(const struct server *s)
@@ -202,6 +270,7 @@ int server_start(struct server *s)
 	int r = 0;
 
 	assert(!s->started);
+	drop_kept(s);
 	if (pthread_create(&s->sweeper, NULL, sweeper, s))
 		return fail(-EAGAIN, "cannot start a thread");
 	s->started = true;
@@ -260,6 +329,7 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	server_stop(s, DEADLINE_NONE);
+	drop_kept(s);
 	for (size_t i = 0; i < s->listeners; i++) {
 		struct listener *l = &s->listener[i];
 

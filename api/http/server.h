@@ -34,6 +34,11 @@ void server_free(struct server *s);
 /* Any thread, also while running. The token is copied. */
 void server_set_policy(struct server *s, const struct auth_policy *p);
 
+/* What listens is held by a keeper as well: clients that come while there is no
+ * daemon wait for the next one, which finds the same sockets. Before
+ * listening. NULL: none. */
+struct keeper;
+void server_keep(struct server *s, struct keeper *k);
 /* Bind "IP:PORT", "[IPv6]:PORT", "name:PORT"; port 0 = any free one. Answers
  * come after server_start. -EADDRINUSE and others with a text; -EINVAL not an
  * address. -EPERM: not a loopback address, and neither a token nor

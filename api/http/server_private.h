@@ -35,6 +35,8 @@ struct server {
 	size_t listeners;
 	pthread_t sweeper;
 	bool started, stopped;
+	struct keeper *keeper; /* borrowed; may be NULL */
+	struct kept *kept;     /* listeners of before, until the start */
 
 	struct lock lock;
 	pthread_cond_t wake;

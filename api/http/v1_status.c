@@ -12,6 +12,8 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/registry.h"
+#include "fs/keeper.h"
+#include "plugins/loader.h"
 
 /* -- status ----------------------------------------------------------------------- */
 
@@ -63,10 +65,16 @@ static int get_status(struct request *r)
 	struct daemon *d = request_ctx(r);
 	struct config *c = daemon_config(d);
 	json_t *v = json_object(), *backends = json_array();
+	struct keeper *k = daemon_keeper(d);
 
 	registry_each(add_backend, backends);
 	json_object_set_new(v, "version", json_string(SCORPIO_VERSION));
 	json_object_set_new(v, "pid", json_integer(getpid()));
+	json_object_set_new(v, "daemon_pid", json_integer(getpid()));
+	json_object_set_new(v, "keeper_pid",
+			    keeper_pid(k) ? json_integer(keeper_pid(k))
+					  : json_null());
+	v1_set(v, "restarts", keeper_restarts(k));
 	json_object_set_new(v, "ready", json_boolean(daemon_ready(d)));
 	v1_set(v, "uptime_s", (uint64_t)(daemon_uptime_ns(d) / NS_PER_S));
 	v1_set(v, "started_ms", (uint64_t)(daemon_started_ns(d) / NS_PER_MS));

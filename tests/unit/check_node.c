@@ -11,7 +11,7 @@ static void setup(void)
 {
 	struct scorpio_id root = { .len = 20 };
 
-	table = node_table_new(&root);
+	table = node_table_new(&root, false);
 }
 
 static void teardown(void)
