@@ -352,6 +352,7 @@ struct fs_account { /* one process */
 	char comm[16];
 	uint64_t requests, bytes_read, misses; /* misses: had to wait */
 	int64_t wait_ns, last_ns;
+	uint64_t fetched_objects, fetched_bytes; /* what it was first to want */
 };
 /* Since start, most recent 1024 processes. */
 size_t fs_top(struct fs *f, struct fs_account *out, size_t max);

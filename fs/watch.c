@@ -148,16 +148,38 @@ size_t fs_trace_poll(struct fs *f, uint64_t since, struct fs_event *out,
 	return n;
 }
 
+struct top {
+	struct fs_account *out;
+	size_t n;
+};
+
+static void add_fetched(void *ctx, const struct source_account *a)
+{
+	struct top *t = ctx;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->out[i].pid != a->pid)
+			continue;
+		t->out[i].fetched_objects += a->objects;
+		t->out[i].fetched_bytes += a->bytes;
+		return;
+	}
+}
+
 size_t fs_top(struct fs *f, struct fs_account *out, size_t max)
 {
 	struct watch *w = &f->watch;
-	size_t n = 0;
+	struct top t = { .out = out };
 
-	lock_scope(&w->account_lock);
-	for (size_t i = 0; i < WATCH_ACCOUNTS && n < max; i++)
+	pthread_mutex_lock(&w->account_lock);
+	for (size_t i = 0; i < WATCH_ACCOUNTS && t.n < max; i++)
 		if (w->accounts[i].pid)
-			out[n++] = w->accounts[i];
-	return n;
+			out[t.n++] = w->accounts[i];
+	pthread_mutex_unlock(&w->account_lock);
+	lock_scope(&f->lock);
+	for (struct source_slot *s = f->sources; s; s = s->next)
+		source_accounts(s->source, add_fetched, &t);
+	return t.n;
 }
 
 /* -- recordings ------------------------------------------------------------ */

@@ -172,9 +172,10 @@ static int by_requests(const void *a, const void *b)
 static void print_top(const json_t *list, size_t max)
 {
 	static const char *const heads[] = { "PID", "COMMAND", "REQUESTS",
-					     "READ", "WAITED", "WAIT TIME" };
+					     "READ", "FETCHED", "WAITED",
+					     "WAIT TIME" };
 	struct cli_table t = { .columns = ARRAY_SIZE(heads), .heads = heads,
-			       .align = "rlrrrr" };
+			       .align = "rlrrrrr" };
 	size_t n = json_array_size(list);
 	json_t **v = xcalloc(n + 1, sizeof(*v));
 
@@ -182,7 +183,8 @@ static void print_top(const json_t *list, size_t max)
 		v[i] = json_array_get(list, i);
 	qsort(v, n, sizeof(*v), by_requests);
 	for (size_t i = 0; i < MIN(n, max); i++) {
-		char pid[24], requests[24], misses[24], bytes[24], wait[24];
+		char pid[24], requests[24], misses[24], wait[24];
+		char bytes[24], fetched[24];
 
 		snprintf(pid, sizeof(pid), "%lld",
 			 (long long)json_get_int(v[i], "pid", 0));
@@ -193,6 +195,9 @@ static void print_top(const json_t *list, size_t max)
 		cli_table_add(&t, pid, cli_text(v[i], "command"), requests,
 			      cli_bytes((uint64_t)json_get_int(
 						v[i], "bytes_read", 0), bytes),
+			      cli_bytes((uint64_t)json_get_int(
+						v[i], "fetched_bytes", 0),
+					fetched),
 			      misses,
 			      cli_span(json_get_int(v[i], "wait_us", 0) * 1000,
 				       wait));

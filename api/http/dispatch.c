@@ -218,6 +218,15 @@ static bool check(struct request *r)
 	return true;
 }
 
+static bool ending(struct request *r)
+{
+	if (!__atomic_load_n(&r->server->stopping, __ATOMIC_RELAXED))
+		return false;
+	r->close = true;
+	reply_error(r, 503, "UNAVAILABLE", "the daemon is ending");
+	return true;
+}
+
 /* -- the handler --------------------------------------------------------------- */
 
 /* A handler may take longer than the inactivity timeout; MHD starts counting
@@ -277,8 +286,9 @@ enum MHD_Result dispatch_request(void *cls UNUSED, struct MHD_Connection *mhd,
 	if (!r->checked) {
 		r->checked = true;
 		r->method = method;
+		server_busy(r->server, 1);
 		conn_deadline(mhd, SERVER_BODY_S);
-		return check(r) ? MHD_YES : r->queued;
+		return check(r) && !ending(r) ? MHD_YES : r->queued;
 	}
 	if (*data_size)
 		return body(r, data, data_size);
@@ -320,6 +330,8 @@ void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
 		return;
 	if (r->status)
 		account(r);
+	if (r->checked)
+		server_busy(r->server, -1);
 	conn_deadline(mhd, SERVER_HEADER_S);
 	if (r->at_end)
 		r->at_end(r->at_end_ctx);

@@ -20,6 +20,7 @@
 
 #define SERVER_STACK (1024u * 1024u)
 #define SERVER_PER_IP_MAX 64u
+#define LAST_ANSWERS_MS 2000
 
 struct server *server_new(const struct router *router, void *ctx)
 {
@@ -279,10 +280,38 @@ int server_start(struct server *s)
 	return r;
 }
 
+void server_busy(struct server *s, int by)
+{
+	ranked_scope(&s->lock);
+	s->busy += (unsigned)by;
+	if (!s->busy)
+		pthread_cond_broadcast(&s->wake);
+}
+
+/* Nobody new is let in; who is being served hears the end of it. */
+static void last_answers(struct server *s)
+{
+	int64_t deadline = deadline_in_ms(LAST_ANSWERS_MS);
+
+	for (size_t i = 0; i < s->listeners; i++) {
+		struct listener *l = &s->listener[i];
+
+		if (!l->mhd)
+			continue;
+		l->fd = MHD_quiesce_daemon(l->mhd);
+		if (l->fd >= 0) /* who waits to be let in is refused */
+			shutdown(l->fd, SHUT_RDWR);
+	}
+	ranked_scope(&s->lock);
+	while (s->busy && now_ns() < deadline)
+		lock_wait(&s->wake, &s->lock, deadline);
+}
+
 static void *stop_all(void *arg)
 {
 	struct server *s = arg;
 
+	last_answers(s);
 	for (size_t i = 0; i < s->listeners; i++) {
 		if (s->listener[i].mhd)
 			MHD_stop_daemon(s->listener[i].mhd);

@@ -46,6 +46,7 @@ struct server {
 	bool allow_insecure;    /* lock */
 	bool stopping;          /* lock; read atomically as a cancel flag */
 	bool all_stopped;       /* lock */
+	unsigned busy;          /* lock: requests that are not answered yet */
 	uint64_t requests;      /* atomic */
 };
 
@@ -60,7 +61,7 @@ struct request {
 	const char *method;
 	struct buf body;
 	json_t *json;  /* parsed body */
-	bool checked;  /* the first handler call is over */
+	bool checked;  /* the first handler call is over; counted as busy */
 	bool has_body;
 	bool too_big;
 	bool replied;
@@ -73,6 +74,8 @@ struct request {
 	void *at_end_ctx;
 };
 
+/* A request begins (1) or is over (-1). */
+void server_busy(struct server *s, int by);
 /* stream.c: end all streams of a stopping server (lock held). */
 void stream_close_all(struct server *s);
 /* request.c: hand a response to MHD; takes it. */

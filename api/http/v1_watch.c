@@ -28,6 +28,8 @@ static int get_top(struct request *r)
 		v1_set(v, "requests", a[i].requests);
 		v1_set(v, "bytes_read", a[i].bytes_read);
 		v1_set(v, "misses", a[i].misses);
+		v1_set(v, "fetched_objects", a[i].fetched_objects);
+		v1_set(v, "fetched_bytes", a[i].fetched_bytes);
 		v1_set(v, "wait_us", (uint64_t)(a[i].wait_ns / 1000));
 		v1_set(v, "idle_ms",
 		       (uint64_t)(MAX(now_ns() - a[i].last_ns, 0) /

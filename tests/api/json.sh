@@ -31,7 +31,13 @@ has mounts.0.dir,mounts.0.source,mounts.0.rev,mounts.0.state,mounts.0.fetched.by
 has kind,id,size,mode,resident scorpio_cli info --json "$SCRATCH/mnt/plain"
 has kind,id,path scorpio_cli info --json "$SCRATCH/mnt/d/"$'odd\xff\n"name'
 has time_ms,requests,bytes_read,fetch_bytes scorpio_cli stats --json
-has processes scorpio_cli top --json
+cat "$SCRATCH/mnt/plain" >/dev/null
+has processes.0.fetched_bytes,processes.0.misses scorpio_cli top --json
+scorpio_cli top --json | python3 -c '
+import json, sys
+cats = [p for p in json.load(sys.stdin)["processes"] if p["command"] == "cat"]
+assert sum(p["fetched_bytes"] for p in cats) == 2, cats' ||
+    fail "top does not tell for whom was fetched"
 has max_bytes,used_bytes,chunks scorpio_cli cache du --json
 has damaged,chunks scorpio_cli cache verify --json
 has damaged,chunks scorpio_cli fsck --json

@@ -14,6 +14,7 @@
 
 #include "api/http/request.h"
 #include "api/http/server.h"
+#include "core/call.h"
 #include "core/clock.h"
 
 static struct router *router;
@@ -79,6 +80,25 @@ static int get_forever(struct request *r)
 	return reply_stream(r, forever, NULL, count_free);
 }
 
+static int slow_runs, slow_cancelled, slow_go; /* atomic */
+
+/* Notices the end, but takes its time. */
+static int get_slow(struct request *r UNUSED)
+{
+	int64_t end = deadline_in_ms(20000);
+	int e = 0;
+
+	__atomic_store_n(&slow_runs, 1, __ATOMIC_SEQ_CST);
+	while (!e && now_ns() < end) {
+		usleep(1000);
+		e = call_check();
+	}
+	__atomic_store_n(&slow_cancelled, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&slow_go, __ATOMIC_SEQ_CST) && now_ns() < end)
+		usleep(1000);
+	return e;
+}
+
 static const struct route routes[] = {
 	{ "GET", "/hello", get_hello, 0 },
 	{ "GET", "/public", get_hello, ROUTE_PUBLIC },
@@ -86,6 +106,7 @@ static const struct route routes[] = {
 	{ "GET", "/fails", get_fails, 0 },
 	{ "GET", "/stream", get_stream, 0 },
 	{ "GET", "/forever", get_forever, 0 },
+	{ "GET", "/slow", get_slow, 0 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -124,14 +145,14 @@ static void say(int fd, const char *text, size_t n)
 	}
 }
 
-/* Everything until the server closes (or 5 s). */
+/* Everything until the server closes (or 20 s). */
 static char *hear(int fd)
 {
 	static char text[65536];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t n = 0;
 
-	while (n < sizeof(text) - 1 && poll(&p, 1, 5000) == 1) {
+	while (n < sizeof(text) - 1 && poll(&p, 1, 20000) == 1) {
 		ssize_t got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
 
 		if (got <= 0)
@@ -372,7 +393,7 @@ START_TEST(streams)
 {
 	const char *a = talk("GET /stream HTTP/1.1\r\n" HOST CLOSE "\r\n");
 	const char *ask = "GET /forever HTTP/1.1\r\n" HOST "\r\n";
-	int64_t end = deadline_in_ms(5000);
+	int64_t end = deadline_in_ms(20000);
 	int fd;
 	char c;
 
@@ -400,9 +421,50 @@ START_TEST(stops_with_streams)
 
 	say(fd, ask, strlen(ask));
 	ck_assert_int_eq(recv(fd, &c, 1, 0), 1);
-	ck_assert_int_eq(server_stop(server, deadline_in_ms(3000)), 0);
+	ck_assert_int_eq(server_stop(server, deadline_in_ms(20000)), 0);
 	close(fd);
 	close(idle);
+}
+END_TEST
+
+static void *stop_server(void *arg UNUSED)
+{
+	return (void *)(intptr_t)server_stop(server, deadline_in_ms(20000));
+}
+
+/* Who is being served when the end comes, or asks once more then, is told. */
+START_TEST(stops_with_answers)
+{
+	const char *ask = "GET /slow HTTP/1.1\r\n" HOST "\r\n";
+	const char *late = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+	int64_t end = deadline_in_ms(20000);
+	int fd = dial(), other = dial();
+	const char *a;
+	pthread_t t;
+	void *r;
+
+	say(other, late, 10); /* its thread is there, its request is not */
+	say(fd, ask, strlen(ask));
+	while (!__atomic_load_n(&slow_runs, __ATOMIC_SEQ_CST) &&
+	       now_ns() < end)
+		usleep(1000);
+	pthread_create(&t, NULL, stop_server, NULL);
+	while (!__atomic_load_n(&slow_cancelled, __ATOMIC_SEQ_CST) &&
+	       now_ns() < end)
+		usleep(1000);
+	say(other, late + 10, strlen(late + 10));
+	a = hear(other);
+	ck_assert_int_eq(status_of(a), 503);
+	ck_assert_ptr_nonnull(strstr(a, "the daemon is ending"));
+	ck_assert_ptr_nonnull(strstr(a, "Connection: close"));
+	__atomic_store_n(&slow_go, 1, __ATOMIC_SEQ_CST);
+	a = hear(fd);
+	ck_assert_int_eq(status_of(a), 503);
+	ck_assert_ptr_nonnull(strstr(a, "UNAVAILABLE"));
+	close(fd);
+	close(other);
+	pthread_join(t, &r);
+	ck_assert_ptr_null(r);
 }
 END_TEST
 
@@ -443,6 +505,7 @@ int main(void)
 	tcase_add_test(c, unix_socket);
 	tcase_add_test(c, streams);
 	tcase_add_test(c, stops_with_streams);
+	tcase_add_test(c, stops_with_answers);
 	tcase_add_test(c, addresses);
 	suite_add_tcase(s, c);
 	sr = srunner_create(s);
