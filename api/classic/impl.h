@@ -46,7 +46,10 @@ void cwork_add(struct classic *c, struct cwork *w /* takes */);
 void cwork_free(struct cwork *w);
 
 char *classic_dir(const struct classic *c, const char *path);
-/* Mount DIR_CL; *ret_inode may be NULL. */
+/* One call at a time: -EAGAIN, or classic_end. */
+int classic_begin(struct classic *c);
+void classic_end(struct classic *c);
+/* Mount DIR_CL. */
 int classic_mount_list(struct classic *c, const struct cwork *w);
 
 /* state.c */

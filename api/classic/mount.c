@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mount.c - selecting and deselecting directories of the monorepo. */
 #include "api/antares/antares.h"
+#include "api/classic/git.h"
 #include "api/classic/impl.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -13,8 +14,7 @@
 
 #define RESET_MS 60000
 
-/* One at a time. */
-static int begin(struct classic *c)
+int classic_begin(struct classic *c)
 {
 	int64_t deadline = deadline_in_ms(CLASSIC_TIMEOUT_MS);
 	ranked_scope(&c->lock);
@@ -27,7 +27,7 @@ static int begin(struct classic *c)
 	return 0;
 }
 
-static void end(struct classic *c)
+void classic_end(struct classic *c)
 {
 	ranked_scope(&c->lock);
 
@@ -241,7 +241,7 @@ int classic_mount(struct classic *c, const char *path, const char *cl,
 	antares_make_id(ret_id);
 	rc = understand(path, cl && *cl ? cl : NULL, w);
 	if (!rc)
-		rc = begin(c);
+		rc = classic_begin(c);
 	if (rc) {
 		cwork_free(w);
 		return rc;
@@ -256,7 +256,7 @@ int classic_mount(struct classic *c, const char *path, const char *cl,
 		lock_drop(&c->lock);
 		classic_save(c);
 	}
-	end(c);
+	classic_end(c);
 	return rc;
 }
 
@@ -310,9 +310,11 @@ int classic_unmount(struct classic *c, const char *path, uint64_t inode)
 	int rc = path ? antares_path(path, &clean) : 0;
 
 	if (!rc)
-		rc = begin(c);
+		rc = classic_begin(c);
 	if (rc)
 		return rc;
+	if (path)
+		classic_git_forget(c, clean ? clean + 1 : "");
 	w = take_out(c, path ? clean ? clean + 1 : "" : NULL, inode);
 	if (!w)
 		rc = fail(-ENOENT, "%s is not mounted", path ? path
@@ -327,6 +329,6 @@ int classic_unmount(struct classic *c, const char *path, uint64_t inode)
 		cwork_free(w);
 	}
 	classic_save(c);
-	end(c);
+	classic_end(c);
 	return rc;
 }

@@ -17,4 +17,5 @@ void routes_add_all(struct router *r, bool antares_root)
 	router_add(r, v1_cache_routes);
 	router_add(r, antares_routes);
 	router_add(r, classic_routes);
+	router_add(r, classic_git_routes);
 }

@@ -19,6 +19,7 @@ extern const struct route v1_changes_routes[];
 extern const struct route v1_watch_routes[];
 extern const struct route v1_cache_routes[];
 extern const struct route classic_routes[];
+extern const struct route classic_git_routes[];
 extern const struct route antares_routes[];
 extern const struct route antares_root_routes[]; /* instead of admin_routes */
 

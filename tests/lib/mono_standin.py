@@ -32,6 +32,8 @@ import threading
 import time
 import urllib.parse
 
+import mono_git
+
 VALUE = re.compile(r"(?:[A-Za-z0-9._~/-]|%[0-9A-F]{2})*\Z")
 UNRESERVED = re.compile(r"%(?:2D|2E|5F|7E|3[0-9]|4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A])")
 HEX40 = re.compile(r"[0-9a-f]{40}\Z")
@@ -391,6 +393,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(200, "application/json", text.encode())
             return
         self.count()
+        if mono_git.serve(self, st, b""):
+            with st.lock:
+                st.now -= 1
+            return
         try:
             self.serve()
         finally:
@@ -456,6 +462,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             fault.setdefault("count", -1)
             with st.lock:
                 st.faults.append(fault)
+        elif mono_git.serve(self, st, body):
+            return
         else:
             st.complain("POST " + self.path)
         self.send(200, "text/plain", b"ok\n")
@@ -474,6 +482,7 @@ def main():
     p.add_argument("--port", type=int, default=0)
     p.add_argument("--delay", type=float, default=0, help="ms per request")
     p.add_argument("--token")
+    p.add_argument("--push-token", help="what a push has to bring")
     p.add_argument("--extras", action="store_true",
                    help="mode and size in lists, as a gateway gives them")
     p.add_argument("--no-head", action="store_true")

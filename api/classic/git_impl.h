@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* git_impl.h - shared by git*.c only. */
+#ifndef API_CLASSIC_GIT_IMPL_H
+#define API_CLASSIC_GIT_IMPL_H
+
+#include "api/classic/git.h"
+#include "api/classic/impl.h"
+#include "core/hash.h"
+#include "core/id.h"
+
+#define GIT_HEX (2 * SHA1_LEN + 1)
+#define GIT_TIMEOUT_MS 120000
+
+/* What is to be sent of one directory: {"PATH": {"mode", "oid", "base"}}, paths
+ * as JSON texts (core/json.h). oid null: removed. base: the id in the revision,
+ * null if it had none, absent if that is not looked at. */
+struct gitjob {
+	struct classic *classic;
+	struct classic_work work;
+	char *mono;  /* its path on the server, "" or "a/b" */
+	char *state; /* the file of stage and commit */
+	json_t *doc; /* {"staged": {}, "commit": {"message","entries"}|null} */
+};
+int gitjob_open(struct classic *c, const char *path, struct gitjob *ret);
+int gitjob_save(struct gitjob *j);
+void gitjob_done(struct gitjob *j);
+
+/* Content of the stage. The id of what is kept; a path in the store, owned. */
+int gitblob_keep(struct classic *c, const void *p, size_t n,
+		 char ret_hex[GIT_HEX]);
+char *gitblob_path(struct classic *c, const char *hex);
+
+/* "TYPE N\0" and the content -> id */
+void git_id(const char *type, const void *p, size_t n, char ret_hex[GIT_HEX]);
+
+/* git_pack.c */
+struct pushpack;
+struct pushpack *pushpack_new(void);
+void pushpack_free(struct pushpack *p);
+void pushpack_add(struct pushpack *p, const char *type, const void *data,
+		 size_t n, char ret_hex[GIT_HEX]);
+/* The whole pack, appended. */
+void pushpack_finish(struct pushpack *p, struct buf *out);
+
+/* git_tree.c: the commit of `entries` on top of `parent` (hex); all its new
+ * objects in the pack. *ret_info: as of classic_git_commit, the caller's. */
+int git_build(struct gitjob *j, const json_t *entries, const char *message,
+	      const char *parent, struct pushpack *pack, char ret_hex[GIT_HEX],
+	      json_t **ret_info);
+
+/* git_push.c: HTTP with the login of the Mono server. 0: look at *ret_status. */
+int git_http(struct classic *c, const char *url, const char *type,
+	     const struct buf *body, struct buf *ret, int *ret_status);
+/* http://HOST:PORT. Caller frees. */
+char *git_base(const struct classic *c);
+/* Where refs/heads/main of the directory is (zeros if nowhere). */
+int git_main_of(struct gitjob *j, const char *service, char ret_hex[GIT_HEX]);
+
+#endif
