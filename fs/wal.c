@@ -309,6 +309,18 @@ static int write_all(int fd, const uint8_t *p, size_t n, uint64_t at)
 	return 0;
 }
 
+/* What goes to a file without a name is lost with this process. */
+static int check_there(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fail(-errno, "log of changes: %s", strerror(errno));
+	return st.st_nlink ? 0
+			   : fail(-EIO, "log of changes: it was removed from "
+				  "the disk; unmount, and mount again");
+}
+
 int wal_append(struct wal *w, uint32_t type, const void *p, size_t n,
 	       uint64_t *ret_seq)
 {
@@ -321,6 +333,9 @@ int wal_append(struct wal *w, uint32_t type, const void *p, size_t n,
 	if (__atomic_load_n(&w->broken, __ATOMIC_RELAXED))
 		return fail(-EIO, "log of changes: the disk failed before; "
 			    "mount the workspace again");
+	rc = check_there(w->fd);
+	if (rc)
+		return rc;
 	if (w->end + RESERVE / 4 > w->reserved &&
 	    !fallocate(w->fd, FALLOC_FL_KEEP_SIZE, (off_t)w->end, RESERVE))
 		w->reserved = w->end + RESERVE;
@@ -360,7 +375,9 @@ static int flush_locked(struct wal *w)
 	pthread_mutex_unlock(&w->lock);
 	if ((old_fd >= 0 && fdatasync(old_fd)) || fdatasync(fd) ||
 	    (dir && fsync(w->dir)))
-		rc = -errno;
+		rc = fail(-errno, "log of changes: %s", strerror(errno));
+	else
+		rc = check_there(fd);
 	pthread_mutex_lock(&w->lock);
 	w->syncing = false;
 	if (rc)
@@ -370,7 +387,7 @@ static int flush_locked(struct wal *w)
 	if (!rc && dir && fd == w->fd)
 		w->dir_synced = true;
 	pthread_cond_broadcast(&w->synced_more);
-	return rc ? fail(rc, "log of changes: %s", strerror(-rc)) : 0;
+	return rc;
 }
 
 int wal_sync(struct wal *w, uint64_t seq)

@@ -14,6 +14,8 @@
  * what was appended. A crash at any point of a checkpoint leaves the old
  * snapshot with its logs, or the new one.
  *
+ * A log that was removed from the disk takes nothing more: -EIO.
+ *
  * Space for 1 MiB of records is reserved ahead, so that a full disk does not
  * stop the deletions that would make room.
  *

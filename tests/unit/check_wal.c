@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/wal.h"
 
+#include "core/error.h"
 #include "core/path.h"
 
 #include <check.h>
@@ -291,6 +292,31 @@ START_TEST(syncs_beside_appends_and_checkpoints)
 }
 END_TEST
 
+START_TEST(a_removed_log_takes_nothing_more)
+{
+	struct wal_found found;
+	struct seen s;
+	struct wal *w = open_wal(&s, &found);
+	char path[128], away[160];
+	uint64_t seq;
+
+	append(w, 1);
+	log_path(path, 1);
+	snprintf(away, sizeof(away), "%s/away", dir);
+	ck_assert_int_eq(rename(path, away), 0);
+	append(w, 2); /* elsewhere, but there */
+	ck_assert_int_eq(wal_sync(w, 2), 0);
+	ck_assert_int_eq(rename(away, path), 0);
+	append(w, 3);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(wal_append(w, 1, "x", 1, &seq), -EIO);
+	ck_assert_ptr_nonnull(strstr(error_text(-EIO), "removed"));
+	ck_assert_int_eq(wal_sync(w, 3), -EIO);
+	ck_assert_uint_eq(wal_seq(w), 3);
+	wal_close(w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("wal");
@@ -306,6 +332,7 @@ int main(void)
 	tcase_add_test(t, an_unfinished_checkpoint_changes_nothing);
 	tcase_add_test(t, left_over_logs_are_not_read);
 	tcase_add_test(t, a_damaged_checkpoint_is_refused);
+	tcase_add_test(t, a_removed_log_takes_nothing_more);
 	tcase_add_test(t, syncs_beside_appends_and_checkpoints);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_NORMAL);
