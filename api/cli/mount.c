@@ -305,7 +305,7 @@ const struct cli_command cmd_mount = {
 
 static const struct argp_option umount_options[] = {
 	{ "lazy", OPT_LAZY, NULL, 0,
-	  "also when it is in use: gone for new users at once", 0 },
+	  "also when it is in use: programs in it get errors", 0 },
 	{ 0 },
 };
 
