@@ -17,6 +17,7 @@
 #include "api/plugins.h"
 #include "api/roles/roles.h"
 #include "api/sigbus.h"
+#include "api/stack.h"
 #include "cache/source.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -136,8 +137,7 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 		.request_timeout_ms = config_int(c, "fs.request_timeout"),
 		.fetch_threads = (unsigned)config_int(c, "fetch.threads"),
 		.batch_max = (unsigned)config_int(c, "fetch.batch"),
-		.config = view_of,
-		.ctx = d,
+		.config = view_of, .stack = stack_of_daemon, .ctx = d,
 		.offline = config_bool(c, "offline"),
 	};
 	const char *store = config_string(c, "server.store_path");

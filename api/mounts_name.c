@@ -2,6 +2,7 @@
 /* mounts_name.c - what a mount is where the user says nothing: a workspace or a
  * view, and the workspace's name. */
 #include "api/mounts.h"
+#include "api/stack.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/registry.h"
@@ -11,7 +12,8 @@
 
 bool mounts_writable(const char *source)
 {
-	const struct scorpio_backend *b = registry_by_url(source);
+	cleanup_free char *address = stack_address(source);
+	const struct scorpio_backend *b = registry_by_url(address);
 
 	return b && b->flags & SCORPIO_BACKEND_WORKSPACE;
 }

@@ -9,6 +9,7 @@ extern const struct scorpio_backend scorpio_dir_backend; /* dir/dir.c */
 extern const struct scorpio_backend scorpio_git_backend; /* git/git.c */
 extern const struct scorpio_backend scorpio_mono_backend; /* mono/mono.c */
 extern const struct scorpio_backend scorpio_nix_backend; /* nix/nix.c */
+extern const struct scorpio_backend scorpio_lfs_backend; /* lfs/lfs.c */
 
 extern const struct scorpio_backend *const builtin_backends[];
 const struct scorpio_backend *const builtin_backends[] = {
@@ -17,5 +18,6 @@ const struct scorpio_backend *const builtin_backends[] = {
 	&scorpio_git_backend,
 	&scorpio_mono_backend,
 	&scorpio_nix_backend,
+	&scorpio_lfs_backend,
 	NULL,
 };

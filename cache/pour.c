@@ -260,7 +260,8 @@ static int pour_blob_begin(void *ctx, const struct scorpio_id *id,
 	if (r || p->present)
 		return r;
 	k = store_key(s->space, id);
-	r = blob_writer_new(s->store, &k, id, s->id_kind, size, &p->blob);
+	r = blob_writer_new(s->store, &k, id, stage_id_kind(s->stage, id), size,
+			    &p->blob);
 	if (r)
 		drop(p, r);
 	return 0;
@@ -366,7 +367,7 @@ static bool empty_by_mistake(const struct source *s,
 	};
 	char hex[ID_HEX_MAX];
 
-	if (size || s->id_kind == SCORPIO_ID_OPAQUE)
+	if (size || stage_id_kind(s->stage, id) == SCORPIO_ID_OPAQUE)
 		return false;
 	id_hex(id, hex);
 	for (size_t i = 0; i < ARRAY_SIZE(nothing); i++)

@@ -238,32 +238,60 @@ static const char *get_config(void *ctx, const char *key)
 	return s->config.get ? s->config.get(&s->config, key) : NULL;
 }
 
+/* -- facts, of the id space ------------------------------------------------ */
+
+static int remember_fact(void *ctx, const char *name, const void *p, size_t n)
+{
+	struct source *s = ctx;
+	cleanup_free char *full = xasprintf("fact/%u/%s", s->space, name);
+
+	if (!s->has_space)
+		return fail(-ENOTSUP, "facts are remembered after open()");
+	return store_put_value(s->store, full, p, n);
+}
+
+static int64_t recall_fact(void *ctx, const char *name, void *buf, size_t cap)
+{
+	struct source *s = ctx;
+	cleanup_free char *full = xasprintf("fact/%u/%s", s->space, name);
+	cleanup_buf struct buf b = BUF_INIT;
+	int r;
+
+	if (!s->has_space)
+		return fail(-ENOTSUP, "facts are remembered after open()");
+	r = store_get_value(s->store, full, &b);
+	if (r)
+		return r;
+	memcpy(buf, b.data, MIN(cap, b.len));
+	return (int64_t)b.len;
+}
+
 static int open_stage(struct source *s, const struct source_options *o)
 {
 	cleanup_free char *scratch =
 		xasprintf("%s/scratch", store_path(o->store));
 	struct stage_options so = {
 		.name = s->name,
-		.url = s->url,
+		.url = o->address ? o->address : s->url,
 		.layers = o->layers,
 		.scratch = scratch,
 		.get = get_config,
+		.remember = remember_fact,
+		.recall = recall_fact,
 		.ctx = s,
 	};
-	const struct scorpio_backend *ops;
 	int r;
 
 	r = stage_open(&so, &s->stage);
 	if (r)
 		return r;
-	ops = stage_ops(s->stage);
-	s->id_kind = ops->flags & SCORPIO_BACKEND_VERIFIES ? SCORPIO_ID_OPAQUE
-							   : ops->id_kind;
 	s->local = stage_info(s->stage)->flags & SCORPIO_INSTANCE_LOCAL;
 	/* its root is the same for ever */
 	if (stage_info(s->stage)->flags & SCORPIO_INSTANCE_OPEN_ROOT)
 		s->allow_stale = true;
-	return store_space(s->store, stage_info(s->stage)->id_space, &s->space);
+	r = store_space(s->store, stage_info(s->stage)->id_space, &s->space);
+	s->has_space = !r;
+	return r;
 }
 
 static void waited(void *ctx, int64_t ns, int result UNUSED)
@@ -451,6 +479,16 @@ const char *source_url(const struct source *s)
 const struct scorpio_backend *source_backend(const struct source *s)
 {
 	return stage_ops(s->stage);
+}
+
+const struct scorpio_backend *source_bottom(const struct source *s)
+{
+	return stage_source_ops(s->stage);
+}
+
+bool source_needs_path(const struct source *s)
+{
+	return stage_needs_path(s->stage);
 }
 
 uint32_t source_instance_flags(const struct source *s)

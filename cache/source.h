@@ -38,6 +38,8 @@ struct source_config {
 struct source_options {
 	struct store *store;
 	const char *url;  /* "git+https://...", "dir+/path", "mem+demo", ... */
+	/* what the backend is opened with, if that is not url; may be NULL */
+	const char *address;
 	const char *name; /* for logs and metrics; NULL = redacted url */
 	const struct source_config *config; /* copied by value; may be NULL */
 	/* Layers above the backend, lowest first, by name; NULL-ended. */
@@ -73,7 +75,11 @@ void source_put(struct source *s); /* NULL is fine; also inside a done() */
 void source_join(void);
 
 const char *source_url(const struct source *s); /* redacted */
+/* The top of the stack, and the source at its bottom. */
 const struct scorpio_backend *source_backend(const struct source *s);
+const struct scorpio_backend *source_bottom(const struct source *s);
+/* Refs must carry paths, for one of them. */
+bool source_needs_path(const struct source *s);
 uint32_t source_instance_flags(const struct source *s);
 uint16_t source_space(const struct source *s);
 struct store *source_store(const struct source *s);

@@ -25,7 +25,7 @@ struct source {
 	char *name, *url, *shown_url; /* fixed; shown without secrets */
 	struct store *store;
 	uint16_t space;
-	uint32_t id_kind; /* what blobs are verified against */
+	bool has_space; /* fixed after open */
 	bool local, allow_stale;
 	struct source_config config;
 	struct stage *stage;

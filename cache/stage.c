@@ -265,6 +265,8 @@ static int open_one(const struct stage_options *o,
 	struct host_options ho = {
 		.name = o->name,
 		.get = o->get,
+		.remember = o->remember,
+		.recall = o->recall,
 		.ctx = o->ctx,
 		.scratch_parent = o->scratch,
 	};
@@ -279,8 +281,10 @@ static int open_one(const struct stage_options *o,
 	s->next.self = below;
 	s->next.ops = &stage_calls_table;
 	s->info.struct_size = sizeof(s->info);
-	if (below)
-		s->info.flags = below->info.flags;
+	if (below) {
+		s->info = below->info;
+		s->info.struct_size = sizeof(s->info);
+	}
 	error_clear();
 	r = turn_take(s->gate);
 	if (!r) {
@@ -380,4 +384,34 @@ bool stage_has_sizes(const struct stage *s)
 	while (s && !s->ops->sizes)
 		s = s->below;
 	return s != NULL;
+}
+
+static const struct stage *bottom(const struct stage *s)
+{
+	while (s->below)
+		s = s->below;
+	return s;
+}
+
+const struct scorpio_backend *stage_source_ops(const struct stage *s)
+{
+	return bottom(s)->ops;
+}
+
+bool stage_needs_path(const struct stage *s)
+{
+	for (; s; s = s->below)
+		if (s->ops->flags & SCORPIO_BACKEND_NEEDS_PATH)
+			return true;
+	return false;
+}
+
+uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id)
+{
+	const struct scorpio_backend *ops = bottom(s)->ops;
+
+	if ((s->below && id->len == SCORPIO_ID_MAX) ||
+	    ops->flags & SCORPIO_BACKEND_VERIFIES)
+		return SCORPIO_ID_OPAQUE;
+	return ops->id_kind;
 }

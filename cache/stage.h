@@ -22,6 +22,9 @@ struct stage_options {
 	const char *const *layers; /* lowest first, NULL-ended; may be NULL */
 	const char *scratch;       /* parent of scratch directories, or NULL */
 	const char *(*get)(void *ctx, const char *key); /* configuration */
+	/* of the host of each; see registry.h; may be NULL */
+	int (*remember)(void *ctx, const char *name, const void *p, size_t n);
+	int64_t (*recall)(void *ctx, const char *name, void *buf, size_t cap);
 	void *ctx;
 };
 
@@ -35,6 +38,13 @@ const struct scorpio_instance *stage_info(const struct stage *s);
 /* How many calls the stack bears at once: 1, or many (UINT32_MAX). */
 unsigned stage_calls(const struct stage *s);
 bool stage_has_sizes(const struct stage *s);
+/* Of the source at the bottom. */
+const struct scorpio_backend *stage_source_ops(const struct stage *s);
+/* Does anyone in the stack want refs with paths? */
+bool stage_needs_path(const struct stage *s);
+/* What a blob of that id is verified against (SCORPIO_ID_*): ids that a layer
+ * made are its own affair, all others are the source's. */
+uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id);
 
 /* The calls of backend.h; `self` = a struct stage. -ENOTSUP where nobody in
  * the stack offers it. */

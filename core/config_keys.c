@@ -127,6 +127,22 @@ const struct config_key config_keys[] = {
 { "monogate.cl_base", NULL, CONFIG_STRING, "parent",
   .doc = "a change list is its ref against \"parent\" (first) or \"main\"" },
 
+/* -- lfs -- */
+{ "lfs.enabled", NULL, CONFIG_BOOL, "true",
+  .doc = "show the content of Git LFS files, not their pointers; per mount: --no-lfs" },
+{ "lfs.url", NULL, CONFIG_URL, NULL,
+  .doc = "the LFS server; unset: .lfsconfig's lfs.url, else the repository's URL + /info/lfs" },
+{ "lfs.include", NULL, CONFIG_LIST, NULL,
+  .doc = "only these paths show content, as in lfs.fetchinclude" },
+{ "lfs.exclude", NULL, CONFIG_LIST, NULL,
+  .doc = "these paths show their pointers, as in lfs.fetchexclude" },
+{ "lfs.token_file", NULL, CONFIG_PATH, NULL,
+  .doc = "file with a token for the LFS server; unset: as the repository's" },
+{ "lfs.header", NULL, CONFIG_SECRET, NULL,
+  .doc = "header for every request to the LFS server, \"Name: value\"" },
+{ "lfs.concurrency", NULL, CONFIG_INT, "8", .min = 1, .max = 64,
+  .doc = "small objects brought at once by one request for many" },
+
 /* -- nix -- */
 { "nix.substituters", NULL, CONFIG_STRING, NULL,
   .doc = "further binary caches, asked by their priority; separated by blanks" },

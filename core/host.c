@@ -15,6 +15,8 @@
 #include <stdarg.h>
 
 #define SERVICES_MAX 64
+#define FACT_NAME_MAX 100
+#define FACT_MAX (32 * KiB)
 
 struct scorpio_config {
 	const char *(*get)(void *ctx, const char *key);
@@ -26,6 +28,8 @@ struct host {
 	struct scorpio_host table; /* first: the plugin's pointer is ours */
 	struct scorpio_config config;
 	char *name, *scratch_parent;
+	int (*remember)(void *ctx, const char *name, const void *p, size_t n);
+	int64_t (*recall)(void *ctx, const char *name, void *buf, size_t cap);
 	bool in_init;
 	struct log_site site[LOG_DEBUG + 1];
 	pthread_mutex_t m;
@@ -391,6 +395,38 @@ static const void *do_get(const struct scorpio_host *h UNUSED,
 	return table;
 }
 
+static bool fact_name_ok(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789./-");
+
+	return n && !s[n] && n <= FACT_NAME_MAX;
+}
+
+static int do_remember(const struct scorpio_host *h, const char *name,
+		       const void *p, size_t n)
+{
+	struct host *me = host_of(h);
+
+	if (!me->remember)
+		return fail(-ENOTSUP, "%s: no store to remember in", me->name);
+	if (!fact_name_ok(name) || n > FACT_MAX)
+		return fail(-EINVAL, "%s: not a small fact: %s", me->name,
+			    name);
+	return me->remember(me->config.ctx, name, p, n);
+}
+
+static int64_t do_recall(const struct scorpio_host *h, const char *name,
+			 void *buf, size_t cap)
+{
+	struct host *me = host_of(h);
+
+	if (!me->recall)
+		return fail(-ENOTSUP, "%s: no store to remember in", me->name);
+	if (!fact_name_ok(name))
+		return -ENOENT;
+	return me->recall(me->config.ctx, name, buf, cap);
+}
+
 void host_freeze_services(void)
 {
 	__atomic_store_n(&services_frozen, true, __ATOMIC_RELEASE);
@@ -413,6 +449,8 @@ static const struct scorpio_host functions = {
 	.service_provide = do_provide,
 	.service_get = do_get,
 	.error_text = do_error_text,
+	.remember = do_remember,
+	.recall = do_recall,
 };
 
 struct scorpio_host *host_new(const struct host_options *o)
@@ -424,6 +462,8 @@ struct scorpio_host *host_new(const struct host_options *o)
 	me->scratch_parent =
 		o->scratch_parent ? xstrdup(o->scratch_parent) : NULL;
 	me->in_init = o->in_init;
+	me->remember = o->remember;
+	me->recall = o->recall;
 	me->config.get = o->get;
 	me->config.ctx = o->ctx;
 	me->config.name = me->name;

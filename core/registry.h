@@ -35,6 +35,9 @@ struct host_options {
 	void *ctx;
 	const char *scratch_parent; /* <store>/scratch; NULL: no scratch */
 	bool in_init; /* service_provide allowed */
+	/* scorpio_host.remember and .recall; NULL: not offered */
+	int (*remember)(void *ctx, const char *name, const void *p, size_t n);
+	int64_t (*recall)(void *ctx, const char *name, void *buf, size_t cap);
 };
 struct scorpio_host *host_new(const struct host_options *o);
 /* the config handle to pass to backend open() */

@@ -14,6 +14,12 @@
 
 struct fs;
 
+struct fs_stack {
+	char *url;     /* the source's name, with what decides of layers */
+	char *address; /* what the backend is opened with; both are owned */
+	const char *const *layers; /* NULL-ended; static */
+};
+
 struct fs_options {
 	struct store *store;        /* borrowed; outlives the fs */
 	unsigned workers;           /* 0 = one per core, 2..16 */
@@ -22,6 +28,9 @@ struct fs_options {
 	unsigned batch_max;         /* per source; 0 = default */
 	/* How a source is configured; called at mount time. May be NULL. */
 	struct source_config (*config)(void *ctx, const char *url);
+	/* What stands above a source, and how its address is opened; called
+	 * before config. May be NULL: nothing. */
+	void (*stack)(void *ctx, const char *url, struct fs_stack *ret);
 	void *ctx;
 	bool offline;
 	/* Where writable workspaces keep their changes: one directory each

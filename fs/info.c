@@ -65,7 +65,7 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 {
 	*i = (struct fs_mount_info){
 		.source = xstrdup(source_url(m->source)),
-		.backend = xstrdup(source_backend(m->source)->name),
+		.backend = xstrdup(source_bottom(m->source)->name),
 		.rev_spec = xstrdup(m->rev_spec), .rev = xstrdup(m->rev.text),
 		.label = xstrdup(m->rev.label),
 		.subdir = xstrdup(m->subdir ? m->subdir : ""),

@@ -352,8 +352,7 @@ int mount_up(struct fs *f, const struct fs_mount_request *r,
 			  m->dir);
 	else if (!rc) {
 		m->space = source_space(m->source);
-		m->needs_path = source_backend(m->source)->flags &
-				SCORPIO_BACKEND_NEEDS_PATH;
+		m->needs_path = source_needs_path(m->source);
 		rc = known_prepare(m, r);
 		if (!rc && !m->read_only)
 			rc = open_workspace(m, r);

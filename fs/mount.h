@@ -116,6 +116,11 @@ int session_resend(struct mount *m);
 /* Every name the kernel knows is to be looked up again (7.44). -errno */
 int session_new_epoch(struct mount *m);
 void session_end(struct mount *m); /* after the kernel let go; frees */
+/* sources.c: the source of that address, opened or shared by several mounts;
+ * counted. */
+int sources_take(struct fs *f, const char *url, struct source **ret);
+void sources_release(struct fs *f, struct source *s);
+
 int workers_start(struct fs *f);
 void workers_stop(struct fs *f);
 /* Serve this mount's fd; take it out again and wait until no worker holds a

@@ -3,28 +3,43 @@
 #include "fs/mount.h"
 #include "fs/resized.h"
 
+static void stack_done(struct fs_stack *s)
+{
+	free(s->url);
+	free(s->address);
+}
+
 int sources_take(struct fs *f, const char *url, struct source **ret)
 {
 	struct source_config config;
 	struct source_options o = {
-		.store = f->options.store, .url = url,
+		.store = f->options.store,
 		.fetch_threads = f->options.fetch_threads,
 		.batch_max = f->options.batch_max,
 		.offline = f->options.offline,
 	};
+	struct fs_stack stack __attribute__((cleanup(stack_done))) = { 0 };
 	struct source_slot *slot;
 	int rc;
 
+	if (f->options.stack)
+		f->options.stack(f->options.ctx, url, &stack);
+	else
+		stack.url = xstrdup(url);
+	o.url = stack.url;
+	o.address = stack.address;
+	o.layers = stack.layers;
 	lock_scope(&f->lock);
 	for (slot = f->sources; slot; slot = slot->next) {
-		if (!strcmp(slot->url, url)) {
+		if (!strcmp(slot->url, stack.url)) {
 			slot->users++;
 			*ret = source_get(slot->source);
 			return 0;
 		}
 	}
 	if (f->options.config) {
-		config = f->options.config(f->options.ctx, url);
+		config = f->options.config(f->options.ctx,
+					   stack.address ? stack.address : url);
 		o.config = &config;
 	}
 	slot = xcalloc(1, sizeof(*slot));
@@ -34,7 +49,7 @@ int sources_take(struct fs *f, const char *url, struct source **ret)
 		return rc;
 	}
 	source_on_resized(slot->source, resized_note, f);
-	slot->url = xstrdup(url);
+	slot->url = steal(&stack.url);
 	slot->users = 1;
 	slot->next = f->sources;
 	f->sources = slot;

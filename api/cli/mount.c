@@ -5,6 +5,7 @@
 
 #include "api/cli/commands.h"
 #include "api/cli/foreground.h"
+#include "api/stack.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/http.h"
@@ -13,14 +14,14 @@
 
 enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_RW, OPT_WORKSPACE, OPT_METADATA,
        OPT_FOREGROUND, OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL, OPT_UID,
-       OPT_GID, OPT_OTHER, OPT_NO_OTHER };
+       OPT_GID, OPT_OTHER, OPT_NO_OTHER, OPT_NO_LFS };
 
 static struct {
 	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
 	const char *workspace, *uid, *gid;
 	int allow_other; /* 0 not said, 1 yes, -1 no */
 	int writable;    /* the same; not said: by the source */
-	bool foreground, lazy;
+	bool foreground, lazy, no_lfs;
 } own;
 
 static const struct argp_option mount_options[] = {
@@ -41,6 +42,8 @@ static const struct argp_option mount_options[] = {
 	{ "allow-other", OPT_OTHER, NULL, 0,
 	  "other users may look in (root's mounts allow that anyway)", 0 },
 	{ "no-allow-other", OPT_NO_OTHER, NULL, 0, "they may not", 0 },
+	{ "no-lfs", OPT_NO_LFS, NULL, 0,
+	  "show the pointers of Git LFS files, not their content", 0 },
 	{ "timeout", OPT_TIMEOUT, "SEC", 0, "give up after (120)", 0 },
 	{ "foreground", OPT_FOREGROUND, NULL, 0,
 	  "a daemon for this mount alone, until Ctrl-C", 0 },
@@ -85,6 +88,9 @@ static int mount_option(struct cli *c UNUSED, int key, const char *v)
 		return 0;
 	case OPT_TIMEOUT:
 		own.timeout = v;
+		return 0;
+	case OPT_NO_LFS:
+		own.no_lfs = true;
 		return 0;
 	case OPT_FOREGROUND:
 		own.foreground = true;
@@ -279,6 +285,12 @@ static int mount_run(struct cli *c)
 		return cli_errno(r, EXIT_MOUNT, "a path, or a URL such as "
 				 "https://host/project.git",
 				 "cannot mount %s", c->args[0]);
+	if (own.no_lfs) {
+		char *plain = stack_without_lfs(source);
+
+		free(source);
+		source = plain;
+	}
 	dir = cli_mountpoint(c->args[1]);
 	return own.foreground ? mount_here(c, source, dir)
 			      : mount_there(c, source, dir);

@@ -168,6 +168,7 @@ static int check_commits(struct follow *x)
 	const char *tree[] = { GIT(x), "rev-parse", "-q", "--verify",
 			       "HEAD^{tree}", NULL };
 	cleanup_free char *head = NULL, *id = NULL;
+	struct scorpio_id root = id_make(j->root.bytes, 20); /* git's */
 	char hex[ID_HEX_MAX];
 
 	if (x->r->force)
@@ -177,7 +178,7 @@ static int check_commits(struct follow *x)
 			    "or switch with force");
 	if (!strcmp(head, j->rev))
 		return 0;
-	if (!ask(x, tree, &id) && !strcmp(id, id_hex(&j->root, hex)))
+	if (!ask(x, tree, &id) && !strcmp(id, id_hex(&root, hex)))
 		return 0;
 	return fail(-EBUSY, "git's HEAD (%.12s) is not the revision the "
 		    "workspace shows (%.12s): move with git switch, or take "

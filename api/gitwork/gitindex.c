@@ -8,10 +8,12 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/id.h"
 #include "fs/node.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <scorpio/backend.h>
 #include <sys/stat.h>
 
 #define BLOCK_ENTRIES 32768u
@@ -67,6 +69,13 @@ void gitindex_stat(struct buf *b, const struct gitindex_options *o,
 	add_be32(b, o->uid);
 	add_be32(b, o->gid);
 	add_be32(b, size);
+}
+
+/* One of git's own, or one that a layer made of it (backend.h). */
+static bool begins_with_git_id(const uint8_t *id, size_t len)
+{
+	return len == GIT_RAW || (len == SCORPIO_ID_MAX &&
+				  id[SCORPIO_ID_BELOW_LEN] == GIT_RAW);
 }
 
 static uint32_t git_mode(const struct tree_entry *e)
@@ -222,10 +231,9 @@ static int take_copy(struct gitindex *x, struct store_reader *r,
 }
 
 /* The record is copied, so that no transaction lives while we write. */
-static int load(struct gitindex *x, const uint8_t id[GIT_RAW],
+static int load(struct gitindex *x, const struct scorpio_id *tree,
 		struct level *l)
 {
-	struct scorpio_id tree = { .len = GIT_RAW };
 	struct store_reader r;
 	struct store_key k;
 	struct tree_view v;
@@ -233,14 +241,13 @@ static int load(struct gitindex *x, const uint8_t id[GIT_RAW],
 
 	if (rc)
 		return rc;
-	memcpy(tree.bytes, id, GIT_RAW);
-	k = store_key(x->o->space, &tree);
+	k = store_key(x->o->space, tree);
 	rc = store_tree(&r, &k, &v);
 	if (!rc)
 		rc = take_copy(x, &r, &v, l);
 	store_read_end(&r);
 	if (rc == -ENOENT) {
-		x->missing = tree;
+		x->missing = *tree;
 		return -EAGAIN;
 	}
 	if (!rc)
@@ -306,16 +313,18 @@ static int check_tree(struct gitindex *x, uint32_t dir, const struct level *l)
 	return 0;
 }
 
-static int walk(struct gitindex *x, uint32_t dir, unsigned depth);
+static int walk(struct gitindex *x, uint32_t dir,
+		const struct scorpio_id *tree, unsigned depth);
 
 static int walk_dir(struct gitindex *x, uint32_t dir, uint32_t *last,
 		    const struct tree_entry *e, uint64_t ino, unsigned depth)
 {
+	struct scorpio_id tree = id_make(e->id, e->id_len);
 	uint32_t child = add_dir(x, e, ino);
 	int rc;
 
 	buf_putc(&x->path, '/');
-	rc = walk(x, child, depth + 1);
+	rc = walk(x, child, &tree, depth + 1);
 	if (rc)
 		return rc;
 	if (!x->dirs[child].entries) { /* git does not know empty ones */
@@ -345,6 +354,8 @@ static int walk_file(struct gitindex *x, uint32_t dir,
 		d->ignores = true;
 		memcpy(d->ignore_id, e->id, GIT_RAW);
 	}
+	if (e->id_len > GIT_RAW)
+		x->stats.layered++;
 	if (size == SCORPIO_SIZE_UNKNOWN) {
 		x->stats.sizes_unknown++;
 		size = 0;
@@ -360,7 +371,8 @@ static int walk_file(struct gitindex *x, uint32_t dir,
 }
 
 /* x->path is this directory's with a '/' behind, or empty. */
-static int walk(struct gitindex *x, uint32_t dir, unsigned depth)
+static int walk(struct gitindex *x, uint32_t dir,
+		const struct scorpio_id *tree, unsigned depth)
 {
 	cleanup_level struct level l = { NULL };
 	size_t base = x->path.len;
@@ -371,7 +383,7 @@ static int walk(struct gitindex *x, uint32_t dir, unsigned depth)
 		return fail(-ELOOP, "git index: directories nest too deeply");
 	if (x->o->cancel && __atomic_load_n(x->o->cancel, __ATOMIC_RELAXED))
 		return fail(-EINTR, "cancelled");
-	rc = load(x, x->dirs[dir].id, &l);
+	rc = load(x, tree, &l);
 	if (!rc)
 		rc = check_tree(x, dir, &l);
 	for (uint32_t i = 0; !rc && i < l.view.count; i++) {
@@ -379,7 +391,7 @@ static int walk(struct gitindex *x, uint32_t dir, unsigned depth)
 		uint64_t ino;
 
 		tree_entry_at(&l.view, l.order[i], &e);
-		if (e.id_len != GIT_RAW)
+		if (!begins_with_git_id(e.id, e.id_len))
 			return fail(-EINVAL, "git index: not a git id");
 		ino = node_ino(x->dirs[dir].ino, e.name, e.name_len);
 		buf_put(&x->path, e.name, e.name_len);
@@ -403,7 +415,7 @@ static int write_all(struct gitindex *x)
 
 	buf_put(&x->out, header, HEADER);
 	add_dir(x, &root, NODE_ROOT);
-	rc = walk(x, 0, 0);
+	rc = walk(x, 0, &x->o->root, 0);
 	x->stats.dirs = x->n_dirs;
 	if (rc)
 		return rc;
@@ -438,7 +450,7 @@ int gitindex_write(const struct gitindex_options *o, const char *path,
 	struct gitindex x = { .o = o };
 	int rc;
 
-	if (o->root.len != GIT_RAW)
+	if (!begins_with_git_id(o->root.bytes, o->root.len))
 		return fail(-EINVAL, "git index: not a git id");
 	x.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (x.fd < 0)

@@ -27,7 +27,7 @@
 struct gitindex_options {
 	struct store *store;
 	uint16_t space;         /* of git ids in the store */
-	struct scorpio_id root; /* 20 bytes */
+	struct scorpio_id root; /* git's, or a layer's of one of git's */
 	int64_t time_ns; /* of entries without a time of their own */
 	const struct times *times; /* of those that a switch changed, or NULL */
 	uint32_t uid, gid, dev;
@@ -49,6 +49,7 @@ struct gitindex_options {
 
 struct gitindex_stats {
 	uint32_t entries, dirs, inexact, sizes_unknown;
+	uint32_t layered; /* files whose content is not that of the id: LFS */
 };
 
 /* Write it to `path` (made or replaced, synced). -EAGAIN: the tree *ret_missing

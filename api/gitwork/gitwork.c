@@ -2,6 +2,7 @@
 /* gitwork.c - which workspaces have a repository, and what is done for them. */
 #include "api/gitwork/gitwork_impl.h"
 
+#include "api/stack.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -207,7 +208,7 @@ static struct gitjob *job_new(struct gitwork *g, const struct fs_mount_info *i,
 
 	j->g = g;
 	j->id = xstrdup(i->id);
-	j->source = xstrdup(source);
+	j->source = stack_address(source);
 	j->dir = xstrdup(i->dir);
 	j->state_dir = xstrdup(i->state_dir);
 	j->state = "preparing";

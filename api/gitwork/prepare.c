@@ -259,6 +259,42 @@ int gitprepare_index(struct gitprepare *p, const char *path)
 	return rc;
 }
 
+/* -- Git LFS --------------------------------------------------------------------------------- */
+
+/* The workspace shows contents where Git has pointers, so git must have the
+ * filter without which it would take every touched one for changed and commit
+ * its content; and a push must bring the objects. As `git lfs install --local`
+ * does it. */
+static int put_lfs(struct gitprepare *p)
+{
+	static const char config[] =
+		"[filter \"lfs\"]\n"
+		"\tclean = git-lfs clean -- %f\n"
+		"\tsmudge = git-lfs smudge -- %f\n"
+		"\tprocess = git-lfs filter-process\n"
+		"\trequired = true\n";
+	static const char hook[] =
+		"#!/bin/sh\n"
+		"command -v git-lfs >/dev/null || exit 0\n"
+		"exec git lfs pre-push \"$@\"\n";
+	cleanup_free char *path = xasprintf("%s/config", p->build);
+	cleanup_free char *hooks = xasprintf("%s/hooks", p->build);
+	cleanup_free char *pre_push = xasprintf("%s/pre-push", hooks);
+	cleanup_fd int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0 || write(fd, config, strlen(config)) !=
+			      (ssize_t)strlen(config))
+		return fail(errno ? -errno : -EIO, "%s: %s", path,
+			    strerror(errno));
+	rc = path_make_dirs(hooks, 0755);
+	if (!rc)
+		rc = gitprepare_write(hooks, "pre-push", hook, strlen(hook));
+	if (!rc && chmod(pre_push, 0755))
+		rc = fail(-errno, "%s: %s", pre_push, strerror(errno));
+	return rc;
+}
+
 /* -- the whole ------------------------------------------------------------------------------ */
 
 static int make_dirs(const char *top)
@@ -329,6 +365,8 @@ static int build(struct gitprepare *p)
 		rc = put_origin_head(p);
 	if (!rc)
 		rc = gitprepare_index(p, index);
+	if (!rc && p->stats.layered)
+		rc = put_lfs(p);
 	if (!rc && p->harvest)
 		rc = gitserver_finish(p);
 	if (!rc && p->uid != geteuid())

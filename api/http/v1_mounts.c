@@ -3,6 +3,7 @@
  * be the percent-encoded mountpoint. */
 #include "api/http/routes.h"
 #include "api/http/v1.h"
+#include "api/stack.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/registry.h"
@@ -85,11 +86,12 @@ static int check(const struct asked *a, const json_t *body,
 		 struct fs_mount_request *f)
 {
 	const char *metadata = json_get_text(body, "metadata", NULL);
+	cleanup_free char *address = stack_address(a->source);
 
 	if (a->dir[0] != '/')
 		return fail(-EINVAL, "dir must be an absolute path, not \"%s\"",
 			    a->dir);
-	if (!registry_by_url(a->source))
+	if (!registry_by_url(address))
 		return fail(-EINVAL, "no backend takes \"%s\"; there are: %s",
 			    a->source, registry_schemes());
 	if (metadata && !mounts_metadata(metadata, &f->metadata))

@@ -3,6 +3,7 @@
  * store_*, with the same opened source that mounts of the URL use. */
 #include "api/roles/private.h"
 
+#include "api/stack.h"
 #include "cache/source.h"
 #include "core/call.h"
 #include "core/clock.h"
@@ -33,7 +34,10 @@ static int src_open(const struct scorpio_host *h UNUSED, const char *url,
 	if (!the_fs)
 		return fail(-EAGAIN, "the daemon does not serve yet, or no "
 			    "more");
-	r = sources_take(the_fs, url, &source);
+	/* without layers: roles work with the ids and bytes of the source */
+	cleanup_free char *plain = stack_without_lfs(url);
+
+	r = sources_take(the_fs, plain, &source);
 	if (r)
 		return r;
 	s = xcalloc(1, sizeof(*s));

@@ -94,7 +94,7 @@ int monodir_json(struct mono *m, const char *path, const char *refs,
 
 /* Of the address, the path, and perhaps a name in it. */
 static bool place_digest(const struct mono *m, const char *path,
-			 const char *name, size_t n, uint8_t ret[16])
+			 const char *name, size_t n, uint8_t ret[MONO_PLACE])
 {
 	uint8_t sum[SHA256_DIGEST_LENGTH];
 	char *text = NULL;
@@ -108,7 +108,7 @@ static bool place_digest(const struct mono *m, const char *path,
 		return false;
 	SHA256((uint8_t *)text, (size_t)len, sum);
 	free(text);
-	memcpy(ret, sum, 16);
+	memcpy(ret, sum, MONO_PLACE);
 	return true;
 }
 
@@ -420,7 +420,7 @@ static int understand(struct asked *a, const struct scorpio_ref *ref)
 					"a directory", a->path);
 	if (!place_digest(a->m, a->path, NULL, 0, place))
 		return -ENOMEM;
-	return memcmp(place, a->id.bytes + 1 + MONO_OID, 16) == 0 ?
+	return memcmp(place, a->id.bytes + 1 + MONO_OID, MONO_PLACE) == 0 ?
 		       0 :
 		       monofail(a->m, -ESTALE, "mono: %s: the id is that of "
 				"another place or server", a->path);

@@ -6,7 +6,7 @@
  * Ids of directories. In the monorepo, and inside an imported repository, they
  * are git tree ids. A directory below the import directory (/third-party) but
  * still part of the monorepo's own tree may be a placeholder, whose tree id is
- * only a change token: its id here is 37 bytes, 'i', the token, and 16 bytes
+ * only a change token: its id here is 32 bytes, 'i', the token, and 11 bytes
  * of a digest of address and path, so that it can never be taken for a tree.
  */
 #ifndef BACKENDS_MONO_DIRECTORY_H
@@ -14,7 +14,8 @@
 
 #include "listing.h"
 
-#define MONO_IMPORT_ID 37u
+#define MONO_IMPORT_ID 32u /* SCORPIO_ID_BELOW_MAX */
+#define MONO_PLACE 11u
 
 /* GET file/tree of an absolute path, now, on main: its list and id. An unknown
  * path, and an answer that is no tree, give an empty list and *ret_len 0. The

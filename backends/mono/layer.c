@@ -93,7 +93,8 @@ struct scorpio_id layer_id(const struct layer *l, const char *path,
 			   const struct scorpio_id *base)
 {
 	struct scorpio_id id = { .len = MONO_LAYER_ID };
-	bool token = base && base->len == MONO_IMPORT_ID;
+	bool token = base && base->len == MONO_IMPORT_ID &&
+		     base->bytes[0] == 'i';
 
 	id.bytes[0] = token ? 'C' : 'c';
 	place_digest(l, path, strlen(path), id.bytes + 1);

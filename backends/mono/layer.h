@@ -5,8 +5,8 @@
  *
  * A layer is the edits of one change list over one root tree. Only directories
  * that the edits touch are of the layer; everything else keeps its id. A
- * directory of a layer has an id of 39 bytes: 'c' ('C' if what lies below is an
- * import's token), 18 bytes of a digest of server, root tree, edits and path,
+ * directory of a layer has an id of 32 bytes: 'c' ('C' if what lies below is an
+ * import's token), 11 bytes of a digest of server, root tree, edits and path,
  * and the 20 bytes of the tree (or token) it is made from, zero if it is new.
  * It always names the same content, and nothing has to be fetched to make it:
  * a layer costs one request, and each of its directories that is looked at one
@@ -17,7 +17,7 @@
 
 #include "clfiles.h"
 
-#define MONO_LAYER_ID 39u
+#define MONO_LAYER_ID 32u /* SCORPIO_ID_BELOW_MAX */
 #define MONO_LAYERS_MAX 1024u
 
 struct monolayers;

@@ -6,7 +6,7 @@
 #include "layer.h"
 #include "listing.h"
 
-#define LAYER_PLACE 18u /* bytes of the digest in an id */
+#define LAYER_PLACE 11u /* bytes of the digest in an id */
 
 struct listed { /* a directory of the server; immutable, counted */
 	struct listed *next; /* lock: layer.lock; in its cache */

@@ -81,6 +81,17 @@ typedef int (*scorpio_change_fn)(void *ctx, const struct scorpio_change *c);
  * view is asked for. Others are views, unless a workspace is asked for. */
 #define SCORPIO_BACKEND_WORKSPACE 16u
 
+/* Ids that a layer makes have all SCORPIO_ID_MAX bytes, and those below a layer
+ * have at most SCORPIO_ID_BELOW_MAX. They begin with the id of the object below
+ * that they stand for; its length is at SCORPIO_ID_BELOW_LEN, the byte behind
+ * that is the layer's mark, what lies between is the layer's. So whoever works
+ * with the source's own ids finds them without asking. The host verifies blobs
+ * with ids of the source as the source's; a layer must have verified those with
+ * ids that it made. */
+#define SCORPIO_ID_BELOW_MAX 32u
+#define SCORPIO_ID_BELOW_LEN (SCORPIO_ID_MAX - 2u)
+#define SCORPIO_ID_MARK (SCORPIO_ID_MAX - 1u)
+
 /* what ids are, so that the host can verify blobs itself */
 #define SCORPIO_ID_OPAQUE 0u
 #define SCORPIO_ID_GIT 1u    /* SHA-1 (20 bytes) or SHA-256 (32) git object id */
@@ -132,8 +143,10 @@ struct scorpio_backend {
 
 	/* Make an instance for `url` (scheme included, as the user wrote it).
 	 * Must not do network traffic and must answer within 100 ms: a dead
-	 * server is reported by resolve(). Fills *info. `next` is NULL for a
-	 * source. On failure nothing is left behind. */
+	 * server is reported by resolve(). Fills *info, which for a layer
+	 * comes with what `next` said of itself (its id_space too: a layer
+	 * that makes ids needs another one). `next` is NULL for a source. On
+	 * failure nothing is left behind. */
 	int (*open)(const struct scorpio_host *host, const char *url,
 		    const struct scorpio_config *config,
 		    const struct scorpio_next *next,

@@ -135,6 +135,21 @@ struct scorpio_host {
 	/* What the call that returned `code` said about it; without that, what
 	 * the errno means. Of this thread, until its next failing call. */
 	const char *(*error_text)(const struct scorpio_host *h, int code);
+
+	/* -- since ABI 1.2 -- */
+
+	/* Small facts that outlive the daemon, kept in the store beside the
+	 * objects of the instance's id space and shared by all instances of
+	 * it: who loses the objects loses the facts. name: [a-z0-9./-], at
+	 * most 100. remember() takes at most 32 KiB (n 0 forgets) and returns
+	 * when they are on their way to the disk (milliseconds); recall()
+	 * returns the length and fills buf up to cap, -ENOENT if there is no
+	 * such fact (microseconds). -ENOTSUP without a store, and inside
+	 * open(). */
+	int (*remember)(const struct scorpio_host *h, const char *name,
+			const void *p, size_t n);
+	int64_t (*recall)(const struct scorpio_host *h, const char *name,
+			  void *buf, size_t cap);
 };
 
 #define SCORPIO_HAS(table, member)                                             \

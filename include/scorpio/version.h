@@ -6,6 +6,7 @@
  *   1.0  first release
  *   1.1  roles (role.h), scorpio_plugin.roles, scorpio_host.error_text
  *   1.2  scorpio_backend.bucket, SCORPIO_INSTANCE_OPEN_ROOT, _OWNER_ROOT
+ *        scorpio_host.remember and .recall; ids made by layers
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H

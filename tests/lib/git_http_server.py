@@ -361,11 +361,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, options):
+    def __init__(self, options, handler=Handler):
         self.options = options
         self.state = State()
         self.state.delay = options.delay / 1000
-        super().__init__((options.bind, options.port), Handler)
+        super().__init__((options.bind, options.port), handler)
 
     def handle_error(self, request, client_address):
         pass  # a client that went away
@@ -377,8 +377,8 @@ def wait_for_eof():
     os._exit(0)
 
 
-def main():
-    p = argparse.ArgumentParser(usage=__doc__)
+def parser():
+    p = argparse.ArgumentParser(usage=sys.modules["__main__"].__doc__)
     p.add_argument("root")
     p.add_argument("--port", type=int, default=0)
     p.add_argument("--bind", default="127.0.0.1")
@@ -388,9 +388,12 @@ def main():
     p.add_argument("--delay", type=float, default=0)
     p.add_argument("--until-eof", action="store_true")
     p.add_argument("--log")
-    options = p.parse_args()
+    return p
+
+
+def run(server):
+    options = server.options
     options.root = os.path.abspath(options.root)
-    server = Server(options)
     print(server.server_address[1], flush=True)
     if options.until_eof:
         threading.Thread(target=wait_for_eof, daemon=True).start()
@@ -398,6 +401,10 @@ def main():
         server.serve_forever()
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+def main():
+    run(Server(parser().parse_args()))
 
 
 if __name__ == "__main__":
