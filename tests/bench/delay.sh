@@ -36,7 +36,7 @@ fi
 url=$base/$(basename "$REPO")
 "$BENCH_FS" list "$TREE" >"$SCRATCH/all"
 step=$(($(wc -l <"$SCRATCH/all") / 500))
-awk -v s=$step 'NR % s == 0' "$SCRATCH/all" | head -n 500 |
+awk -v s=$step 'NR % s == 0 && n++ < 500' "$SCRATCH/all" |
     sed "s|^$TREE|$MNT|" >"$SCRATCH/list"
 n=$(wc -l <"$SCRATCH/list")
 write_config
