@@ -9,6 +9,7 @@
 #define DONE_THREADS 4
 #define TABLE_MIN    256
 #define COMPANY      256 /* hints that go along with a demanded one */
+#define MANY	     4   /* a call of so many directories is worth overtaking */
 
 __thread const struct flights *flight_thread;
 
@@ -230,12 +231,44 @@ static void promote(struct flights *f, struct flight *fl, enum want_prio prio)
 	}
 }
 
+/* Somebody stands before a directory that is under way with many others as a
+ * hint: it goes by itself, ahead of them. Once per call, or a walk would ask for
+ * everything twice. */
+static void overtake(struct flights *f, struct flight *fl)
+{
+	struct call *c = fl->call;
+	struct flight *ghost;
+	uint32_t i = 0;
+
+	if (fl->kind != WANT_TREE || fl->state != TAKEN || fl->poured ||
+	    c->n < MANY || c->overtaken || f->o.slots == 1)
+		return;
+	c->overtaken = true;
+	while (c->flights[i] != fl)
+		i++;
+	/* the call goes on with what it has, path included */
+	ghost = xcalloc(1, sizeof(*ghost));
+	ghost->call = c;
+	ghost->state = TAKEN;
+	ghost->finished = true;
+	ghost->path = fl->path;
+	c->flights[i] = ghost;
+	if (fl->wants)
+		c->live--;
+	fl->path = ghost->path ? xstrndup(ghost->path, fl->path_len) : NULL;
+	fl->call = NULL;
+	fl->prio = WANT_DEMAND;
+	flight_enqueue(f, fl);
+}
+
 static void attach(struct flights *f, struct want *w)
 {
 	struct flight *fl = flight_of(f, w);
 
 	if (w->prio < fl->prio && fl->state == QUEUED)
 		promote(f, fl, w->prio);
+	else if (w->prio == WANT_DEMAND && fl->prio != WANT_DEMAND)
+		overtake(f, fl);
 	fl->prio = MIN(fl->prio, w->prio);
 	if (!fl->wants && fl->call) {
 		fl->call->live++;

@@ -38,8 +38,10 @@ struct flight_options {
 	 * objects are asked for again later. More: one slot is for demand. */
 	unsigned slots;
 	unsigned batch_max;
-	int64_t gather_ns; /* the first want of an idle queue waits so long for
-			    * company; 0 = not at all */
+	/* The first want of an idle queue waits so long for company, demand only
+	 * while other demand is under way (then in proportion to what a call
+	 * takes, when that is long); 0 = not at all. */
+	int64_t gather_ns;
 	bool no_sizes;     /* sizes are learned by fetching */
 	/* Perform one call. 0 or a negative errno for what was not reported;
 	 * -ENOTSUP for sizes turns no_sizes on; 1 = the server was not asked.

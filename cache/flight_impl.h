@@ -42,6 +42,10 @@ struct flight { /* one object; all under flights.lock */
 /* Hints may wait this many gather windows for company: a call costs a server
  * more (a process, with git) than most objects do. */
 #define GATHER_AHEAD 20
+/* Demand that finds other demand under way: a part of what a call takes, for
+ * many readers at once; at most so long. */
+#define GATHER_PART 4
+#define GATHER_MAX  (10 * NS_PER_MS)
 
 struct queue {
 	struct flight *head, *tail;
@@ -67,7 +71,7 @@ struct call { /* one run() */
 	uint32_t live;            /* flights.lock: still wanted ones */
 	enum want_kind kind;
 	enum want_prio prio;
-	int64_t deadline, oldest;
+	int64_t deadline, oldest, started;
 	int64_t ended;        /* flights.lock */
 	uint64_t random;      /* flights.lock; drawn at the end */
 	struct job *job;      /* owned; instead of flights */
@@ -75,6 +79,7 @@ struct call { /* one run() */
 	int64_t heard;        /* atomic; 0 = nothing yet */
 	bool progress, probe; /* flights.lock */
 	bool lingers;         /* flights.lock; goes on although all expired */
+	bool overtaken;       /* flights.lock; see overtake() in flight.c */
 };
 
 struct outbox { /* tasks for a pool, handed over after unlocking */
@@ -99,6 +104,7 @@ struct flights {
 	uint32_t lingering;
 	uint32_t wants;
 	int64_t expiry; /* no want's deadline is earlier */
+	int64_t pace;   /* what a short call takes, about; 0 = unknown */
 	uint64_t random;
 	struct circuit circuit;
 	bool offline, closing;

@@ -104,7 +104,8 @@ static void start_batch(struct flights *f, struct queue *q)
 	c->kind = q->head->kind;
 	c->prio = q->head->prio;
 	c->oldest = DEADLINE_NONE;
-	c->deadline = now_ns() + CALL_NS;
+	c->started = now_ns();
+	c->deadline = c->started + CALL_NS;
 	if (q->head->solo)
 		n = 1;
 	while (c->n < n && q->head && (!c->n || !q->head->solo))
@@ -119,6 +120,7 @@ static void start_job(struct flights *f)
 	c->job = f->jobs;
 	c->prio = WANT_PREFETCH;
 	c->deadline = DEADLINE_NONE;
+	c->started = now_ns();
 	f->jobs = c->job->next;
 	if (!f->jobs)
 		f->jobs_end = &f->jobs;
@@ -303,6 +305,19 @@ static void unlink_call(struct flights *f, struct call *c)
 	pthread_cond_broadcast(&f->idle);
 }
 
+/* The shorter calls tell how far away the server is. */
+static void measure(struct flights *f, const struct call *c, int r)
+{
+	int64_t took = c->ended - c->started;
+
+	if (r || c->job)
+		return;
+	if (!f->pace || took < f->pace)
+		f->pace = took;
+	else
+		f->pace += (MIN(took, 2 * f->pace) - f->pace) / 16;
+}
+
 /* lock held */
 static void end_call(struct flights *f, struct call *c, int r, const char *text)
 {
@@ -316,6 +331,7 @@ static void end_call(struct flights *f, struct call *c, int r, const char *text)
 	unlink_call(f, c);
 	c->random = next_random(f);
 	c->ended = now_ns();
+	measure(f, c, r);
 	if (r == -ENOTSUP && c->kind == WANT_SIZE && !c->job)
 		f->o.no_sizes = true;
 	for (i = 0; i < c->n; i++) {

@@ -66,16 +66,33 @@ void flight_table_remove(struct flights *f, struct flight *fl)
 
 /* -- the queues ------------------------------------------------------------ */
 
+/* Does somebody else wait for something? */
+static bool company(const struct flights *f)
+{
+	const struct call *c = f->running;
+
+	while (c && (c->prio != WANT_DEMAND || !c->live))
+		c = c->next;
+	return c;
+}
+
+/* How long the first of a queue waits for others. Nobody waits for company who
+ * is alone: a single reader's next want comes only after this one's answer. */
+static int64_t window(const struct flights *f, int prio)
+{
+	if (prio != WANT_DEMAND)
+		return GATHER_AHEAD * f->o.gather_ns;
+	if (!company(f))
+		return 0;
+	return MAX(f->o.gather_ns, MIN(f->pace / GATHER_PART, GATHER_MAX));
+}
+
 void flight_enqueue(struct flights *f, struct flight *fl)
 {
 	struct queue *q = &f->queues[fl->prio][fl->kind];
 
 	if (!q->head && f->o.gather_ns)
-		q->gather_until =
-			now_ns() + f->o.gather_ns *
-					   (fl->prio == WANT_DEMAND
-						    ? 1
-						    : GATHER_AHEAD);
+		q->gather_until = now_ns() + window(f, fl->prio);
 	fl->state = QUEUED;
 	fl->next = NULL;
 	fl->prev = q->tail;

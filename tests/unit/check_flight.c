@@ -83,23 +83,6 @@ START_TEST(wants_gather_while_slots_are_taken)
 }
 END_TEST
 
-START_TEST(gather_window_joins_neighbours)
-{
-	struct crowd *c[10];
-	int i;
-
-	crowd_restart((struct flight_options){ .gather_ns = 1000 * NS_PER_MS });
-	for (i = 0; i < 10; i++) {
-		c[i] = crowd_one(i + 1, WANT_DEMAND);
-		crowd_send(c[i]);
-	}
-	for (i = 0; i < 10; i++)
-		crowd_end(c[i], 0);
-	ck_assert_uint_eq(srv.n_calls, 1);
-	ck_assert_uint_eq(srv.calls[0].n, 10);
-}
-END_TEST
-
 START_TEST(large_batch_skips_the_window)
 {
 	struct crowd *c = crowd_new(100, 1, 1, WANT_BLOB, WANT_DEMAND);
@@ -531,7 +514,6 @@ int main(void)
 	tcase_add_test(t, kinds_are_apart);
 	tcase_add_test(t, batches_are_full);
 	tcase_add_test(t, wants_gather_while_slots_are_taken);
-	tcase_add_test(t, gather_window_joins_neighbours);
 	tcase_add_test(t, large_batch_skips_the_window);
 	tcase_add_test(t, prefetch_leaves_a_slot_for_demand);
 	tcase_add_test(t, demand_goes_first);
