@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "fs/crawl.h"
@@ -12,6 +13,7 @@
 #define COUSINS 16
 #define MAX_BATCH 1000              /* wants made by one call */
 #define SMALL_FILE (1 * MiB)        /* siblings above stay away */
+#define GUESS_MAX (256 * KiB)
 #define MISS_WINDOW (5 * NS_PER_S)
 #define AHEAD_DEADLINE_MS 60000
 #define MISSES_AGAIN 1000
@@ -33,6 +35,7 @@ struct ahead_state *ahead_state_new(const char *name)
 
 	s->refs = 1;
 	s->name = xstrdup(name);
+	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
 
@@ -40,6 +43,7 @@ void ahead_state_put(struct ahead_state *s)
 {
 	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	pthread_mutex_destroy(&s->lock);
 	free(s->name);
 	free(s);
 }
@@ -301,6 +305,85 @@ void ahead_sizes(struct mount *m, struct node *dir)
 {
 	want_of_dir(m, dir, WANT_SIZE, missing_size);
 	crawl_missed(m->size_crawl, dir);
+}
+
+/* -- guesses --------------------------------------------------------------- */
+
+static bool guess_enter(struct ahead_state *s, struct ahead *a)
+{
+	int free_slot = -1;
+
+	lock_scope(&s->lock);
+	for (int i = 0; i < AHEAD_GUESSES; i++) {
+		if (!s->guesses[i])
+			free_slot = i;
+		else if (id_equal(&s->guesses[i]->want.id, &a->want.id))
+			return false;
+	}
+	if (free_slot < 0)
+		return false;
+	s->guesses[free_slot] = a;
+	return true;
+}
+
+static void guess_done(struct want *w, int result)
+{
+	struct ahead *a = w->ctx;
+
+	pthread_mutex_lock(&a->state->lock);
+	for (int i = 0; i < AHEAD_GUESSES; i++)
+		if (a->state->guesses[i] == a)
+			a->state->guesses[i] = NULL;
+	pthread_mutex_unlock(&a->state->lock);
+	ahead_done(w, result);
+}
+
+void ahead_guess(struct mount *m, struct node *file,
+		 const struct scorpio_id *id, uint8_t entry_kind)
+{
+	struct ahead *a;
+	struct want *w;
+
+	/* nor for who asks for sizes everywhere, and reads nothing */
+	if (m->needs_path || crawl_on(m->size_crawl) ||
+	    source_instance_flags(m->source) & SCORPIO_INSTANCE_LOCAL)
+		return;
+	a = xcalloc(1, sizeof(*a));
+	a->state = m->ahead;
+	a->want = (struct want){
+		.kind = WANT_BLOB, .prio = WANT_DEMAND, .id = *id,
+		.entry_kind = entry_kind, .done = guess_done, .ctx = a,
+		.deadline = deadline_in_ms(AHEAD_DEADLINE_MS),
+	};
+	if (!guess_enter(m->ahead, a)) {
+		free(a);
+		return;
+	}
+	__atomic_fetch_add(&m->ahead->refs, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&m->ahead->under_way, 1, __ATOMIC_RELAXED);
+	/* the first miss of the directory, see ahead_siblings */
+	__atomic_store_n(&file->parent->dir->last_miss_ns, now_ns(),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&file->parent->dir->misses, 1, __ATOMIC_RELAXED);
+	w = &a->want;
+	source_want(m->source, &w, 1);
+}
+
+bool ahead_guessed(struct mount *m, const struct scorpio_id *id, uint64_t size)
+{
+	struct ahead_state *s = m->ahead;
+	bool found = false;
+
+	/* the lock keeps guess_done, hence the want, from going away */
+	lock_scope(&s->lock);
+	for (int i = 0; i < AHEAD_GUESSES; i++) {
+		if (!s->guesses[i] || !id_equal(&s->guesses[i]->want.id, id))
+			continue;
+		found = true;
+		if (size > GUESS_MAX)
+			source_cancel(m->source, &s->guesses[i]->want);
+	}
+	return found;
 }
 
 size_t ahead_sizes_of(struct mount *m, const struct scorpio_id *tree,

@@ -16,12 +16,15 @@ enum metadata_state {
 	METADATA_RESIDENT,
 	METADATA_FAILED
 };
+#define AHEAD_GUESSES 16
 struct ahead_state {
 	uint32_t refs;      /* atomic */
 	uint32_t under_way; /* atomic; wants */
 	uint32_t metadata;  /* atomic; enum metadata_state */
 	uint32_t misses;    /* atomic; directories that were not there */
 	char *name;         /* for the log */
+	pthread_mutex_t lock;
+	struct ahead *guesses[AHEAD_GUESSES]; /* lock */
 };
 struct ahead_state *ahead_state_new(const char *name);
 void ahead_state_put(struct ahead_state *s); /* NULL is fine */
@@ -41,6 +44,15 @@ size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
 /* The size of one entry is needed: bring the sizes of the whole directory in
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);
+/* Who asks for the unknown size of one file is most often about to read it: its
+ * content is asked for at the same time, which saves the reader a round trip.
+ * id is the content's. View locked. Not for sources that need a path, which
+ * have no batches to put it in. */
+void ahead_guess(struct mount *m, struct node *file,
+		 const struct scorpio_id *id, uint8_t entry_kind);
+/* Its size is known now: a large one is not fetched on a guess. True: a guess
+ * is under way. */
+bool ahead_guessed(struct mount *m, const struct scorpio_id *id, uint64_t size);
 /* The missing sizes of a directory; see ahead_files. */
 size_t ahead_sizes_of(struct mount *m, const struct scorpio_id *tree,
 		      const char *path);

@@ -274,9 +274,14 @@ void crawl_missed(struct crawl *c, struct node *dir)
 	wake(c);
 }
 
+bool crawl_on(const struct crawl *c)
+{
+	return __atomic_load_n(&c->on, __ATOMIC_RELAXED);
+}
+
 void crawl_read(struct crawl *c, struct node *dir)
 {
-	if (!__atomic_load_n(&c->on, __ATOMIC_RELAXED))
+	if (!crawl_on(c))
 		return;
 	lock_scope(&c->lock);
 	if (!seen(c, tree_hash(&dir->dir->tree), false))

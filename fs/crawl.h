@@ -26,6 +26,8 @@ struct crawl *crawl_new(struct mount *m, enum want_kind what);
 void crawl_free(struct crawl *c);
 /* Content was missing in this directory for the second time, or a size. */
 void crawl_missed(struct crawl *c, struct node *dir);
+/* Was somebody found walking? */
+bool crawl_on(const struct crawl *c);
 /* The first bytes of a file in this directory are read. */
 void crawl_read(struct crawl *c, struct node *dir);
 

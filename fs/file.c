@@ -12,10 +12,10 @@
 #define MAX_READ (4 * MiB)
 #define MAX_LINK 4095
 
-static int reply_attr(struct request *r, const struct stat *st)
+static int reply_attr(struct request *r, const struct stat *st, double timeout)
 {
 	watch_request(r, 0, 0);
-	fuse_reply_attr(r->req, st, FOR_EVER);
+	fuse_reply_attr(r->req, st, timeout);
 	return 0;
 }
 
@@ -75,8 +75,11 @@ int file_attributes(struct request *r, struct stat *st)
 	rc = n ? attributes(r, &reader, n, st)
 	       : fail(-ESTALE, "unknown inode");
 	store_read_end(&reader);
-	if (rc == -EAGAIN && st->st_mode && !r->tries && !node_changed(n))
+	if (rc == -EAGAIN && st->st_mode && !r->tries && !node_changed(n)) {
+		/* in this order, or the size would wait for the content */
 		ahead_sizes(m, n->parent);
+		ahead_guess(m, n, &r->need_id, r->need_entry_kind);
+	}
 	view_unlock(m);
 	return rc;
 }
@@ -85,8 +88,14 @@ int file_getattr(struct request *r)
 {
 	struct stat st;
 	int rc = file_attributes(r, &st);
+	bool asks_again;
 
-	return rc ? rc : reply_attr(r, &st);
+	if (rc)
+		return rc;
+	/* the content, which is verified, is about to say the size again */
+	asks_again = r->tries && r->need_kind == WANT_SIZE &&
+		     ahead_guessed(r->mount, &r->need_id, (uint64_t)st.st_size);
+	return reply_attr(r, &st, asks_again ? 0 : FOR_EVER);
 }
 
 int file_content(struct request *r, uint64_t ino, struct view_content *ret)

@@ -4,7 +4,7 @@
 # git_server.sh - `git http-backend` behind lighttpd, for functions.sh:
 # start_git_server ROOT [ADDRESS]. Repositories below ROOT appear at
 # $GIT_URL/<name>.git; filters and wants of any object are allowed; every
-# request is a line in $GIT_ACCESS_LOG.
+# request is a line in $GIT_ACCESS_LOG. GIT_SERVER_EXTRA: lines for lighttpd.
 
 git_server_config() { # ROOT ADDRESS PORT DIR
     local backend
@@ -41,6 +41,7 @@ setenv.add-environment = (
     "GIT_CONFIG_GLOBAL" => "$4/gitconfig",
     "PATH" => "$PATH"
 )
+${GIT_SERVER_EXTRA:-}
 END
 }
 
