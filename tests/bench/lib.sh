@@ -74,7 +74,7 @@ ratio() {
     local a b
     a=$(median "$2")
     b=$(median "$3")
-    row "$1" "$(calc "$a / $b")" "" "$4" \
+    row "$1" "$(calc "$a / $b")" "" "${4:-}" \
         "$(calc "$a * 1000" 1) / $(calc "$b * 1000" 1) ms, spread $(spread "$3") %"
 }
 
