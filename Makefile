@@ -15,7 +15,7 @@ Q         := $(if $(V),,@)
 
 # what the core needs, and what single parts need on top
 PKGS      := fuse3 libcurl libzstd jansson libcrypto libmicrohttpd tomlplusplus libxxhash
-PKGS.git  := libgit2
+PKGS.git  := libgit2 zlib
 PKGS.nix  := liblzma libbrotlidec zlib
 LIBS.core := -llmdb -lbz2 -ldl
 LIBS.plugin.monogate := -ljansson

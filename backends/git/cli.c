@@ -383,14 +383,16 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 int gitcli_pull(struct gitsource *s, struct gitpull *p, struct gitpack **ret)
 {
 	struct gitpack *pack;
+	const char *dir;
 	int rc = gitpack_new(s, &pack);
 
 	if (rc < 0)
 		return rc;
 	p->missing_known = false;
-	rc = write_config(s, gitpack_gitdir(pack));
+	dir = gitpack_gitdir(pack);
+	rc = dir ? write_config(s, dir) : -EIO;
 	if (rc == 0)
-		rc = fetch_into(s, p, gitpack_gitdir(pack));
+		rc = fetch_into(s, p, dir);
 	if (rc == 0)
 		rc = gitpack_adopt(pack);
 	if (rc < 0)

@@ -309,13 +309,14 @@ static int compare_ids(const void *a, const void *b)
 	return git_oid_cmp(a, b);
 }
 
-static int collect_blobs(struct job *j, git_odb_object *tree)
+static int collect_blobs(void *ctx, const void *raw, size_t len)
 {
+	struct job *j = ctx;
 	struct gittree_reader r;
 	struct gittree_entry e;
 	int rc = 0;
 
-	gittree_begin(&r, git_odb_object_data(tree), git_odb_object_size(tree));
+	gittree_begin(&r, raw, len);
 	while (rc == 0 && gittree_next(&r, &e) > 0) {
 		struct scorpio_id id = gitid_from_raw(e.id);
 
@@ -328,18 +329,11 @@ static int collect_blobs(struct job *j, git_odb_object *tree)
 /* The sizes of all blobs that the trees of the pack name, each once. */
 static int prefetch_sizes(struct job *j, struct gitpack *p)
 {
-	size_t n, kept = 0;
-	const git_oid *ids = gitpack_ids(p, &n);
-	int rc = 0;
+	size_t kept = 0;
+	int rc;
 
 	j->n = 0;
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		auto_odb_object git_odb_object *o = NULL;
-
-		rc = gitpack_read(p, &ids[i], &o);
-		if (rc == 0 && git_odb_object_type(o) == GIT_OBJECT_TREE)
-			rc = collect_blobs(j, o);
-	}
+	rc = gitpack_trees(p, collect_blobs, j);
 	if (rc < 0)
 		return rc;
 	if (j->n)

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pack.c - libgit2's indexer writes the pack through a shared mapping of a
- * file it has only lengthened, so that a full disk would be a SIGBUS for the
- * whole daemon. Hence blocks are reserved in that file before each write.
+ * pack.c - a small pack stays in memory and is taken apart there (unpack.c).
+ * One that grows too large for that, or that unpack.c does not take, goes to
+ * libgit2's indexer, and from then on lives in files.
+ *
+ * The indexer writes the pack through a shared mapping of a file it has only
+ * lengthened, so that a full disk would be a SIGBUS for the whole daemon. Hence
+ * blocks are reserved in that file before each write.
  */
 #include "pack.h"
 
 #include "local.h"
 #include "repo.h"
+#include "unpack.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <git2/sys/mempack.h>
+#include <git2/sys/odb_backend.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -20,6 +28,9 @@
 
 struct gitpack {
 	struct gitsource *source;
+	uint8_t *bytes; /* a mapping of GITUNPACK_PACK_MAX; NULL: in files */
+	size_t len;
+	struct gitunpack *unpack; /* of bytes, once they are all there */
 	char *dir, *objects, *packs; /* dir/objects/pack */
 	git_indexer *indexer;
 	git_indexer_progress stats; /* part of the indexer's state */
@@ -27,7 +38,7 @@ struct gitpack {
 	uint64_t reserved; /* bytes of it that have blocks */
 	uint64_t written;
 	bool is_repository; /* HEAD and refs are there */
-	git_odb *odb;
+	git_odb *odb;       /* of the files, or a copy of some of unpack */
 	git_oid *ids;
 	size_t n, cap;
 };
@@ -70,6 +81,9 @@ void gitpack_free(struct gitpack *p)
 		return;
 	git_odb_free(p->odb);
 	git_indexer_free(p->indexer);
+	gitunpack_free(p->unpack);
+	if (p->bytes)
+		munmap(p->bytes, GITUNPACK_PACK_MAX);
 	if (p->fd >= 0)
 		close(p->fd);
 	remove_dirs(p);
@@ -117,23 +131,35 @@ static int make_dirs(struct gitpack *p)
 									  0;
 }
 
+/* Its directory, made when it is needed. */
+static int need_dirs(struct gitpack *p)
+{
+	struct gitsource *s = p->source;
+	int code;
+
+	if (p->packs)
+		return 0;
+	errno = EIO;
+	if (make_dirs(p) == 0)
+		return 0;
+	code = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+	return gitfail(s, code, "cannot write to the scratch directory: %s",
+		       strerror(errno));
+}
+
 int gitpack_new(struct gitsource *s, struct gitpack **ret)
 {
 	struct gitpack *p = calloc(1, sizeof(*p));
-	int code;
+	void *bytes;
 
 	if (!p)
 		return gitfail(s, -ENOMEM, "out of memory");
 	p->source = s;
 	p->fd = -1;
-	errno = EIO;
-	if (make_dirs(p) < 0) {
-		code = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
-		gitfail(s, code, "cannot write to the scratch directory: %s",
-			strerror(errno));
-		gitpack_free(p);
-		return code;
-	}
+	bytes = mmap(NULL, GITUNPACK_PACK_MAX, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (bytes != MAP_FAILED)
+		p->bytes = bytes;
 	*ret = p;
 	return 0;
 }
@@ -144,6 +170,8 @@ const char *gitpack_gitdir(struct gitpack *p)
 {
 	auto_free char *refs = NULL;
 
+	if (need_dirs(p) < 0)
+		return NULL;
 	if (!p->is_repository && asprintf(&refs, "%s/refs", p->dir) >= 0) {
 		p->is_repository = true;
 		mkdir(refs, 0700);
@@ -181,8 +209,10 @@ static int pack_fail(struct gitpack *p, int rc, const char *what)
 
 static int start(struct gitpack *p)
 {
-	int rc;
+	int rc = need_dirs(p);
 
+	if (rc < 0)
+		return rc;
 	git_error_clear();
 	rc = git_indexer_new(&p->indexer, p->packs, 0600, NULL, NULL);
 	if (rc < 0)
@@ -222,7 +252,7 @@ static int reserve(struct gitpack *p, uint64_t more)
 	return 0;
 }
 
-int gitpack_write(struct gitpack *p, const void *data, size_t n)
+static int index_bytes(struct gitpack *p, const void *data, size_t n)
 {
 	int rc = p->indexer ? 0 : start(p);
 
@@ -236,6 +266,37 @@ int gitpack_write(struct gitpack *p, const void *data, size_t n)
 		return pack_fail(p, rc, "the server's pack is damaged");
 	p->written += n;
 	return 0;
+}
+
+/* From here on the pack is in files. */
+static int spill(struct gitpack *p)
+{
+	uint8_t *bytes = p->bytes;
+	int rc;
+
+	p->bytes = NULL;
+	gitunpack_free(p->unpack);
+	p->unpack = NULL;
+	git_odb_free(p->odb);
+	p->odb = NULL;
+	rc = p->len ? index_bytes(p, bytes, p->len) : 0;
+	munmap(bytes, GITUNPACK_PACK_MAX);
+	return rc;
+}
+
+int gitpack_write(struct gitpack *p, const void *data, size_t n)
+{
+	int rc;
+
+	if (p->bytes && n <= GITUNPACK_PACK_MAX - p->len) {
+		memcpy(p->bytes + p->len, data, n);
+		p->len += n;
+		/* what is no pack is refused at once, in its own words */
+		return p->len < 12 || memcmp(p->bytes, "PACK", 4) == 0 ?
+			       0 : spill(p);
+	}
+	rc = p->bytes ? spill(p) : 0;
+	return rc ? rc : index_bytes(p, data, n);
 }
 
 static int add_id(const git_oid *oid, void *ctx)
@@ -259,6 +320,9 @@ int gitpack_adopt(struct gitpack *p)
 {
 	int rc;
 
+	if (p->bytes)
+		munmap(p->bytes, GITUNPACK_PACK_MAX);
+	p->bytes = NULL;
 	git_error_clear();
 	rc = git_odb_open(&p->odb, p->objects);
 	if (rc == 0)
@@ -268,12 +332,25 @@ int gitpack_adopt(struct gitpack *p)
 	return 0;
 }
 
-int gitpack_finish(struct gitpack *p)
+static int list_unpacked(struct gitpack *p)
+{
+	size_t n;
+	const struct gitunpack_object *o = gitunpack_all(p->unpack, &n);
+
+	p->n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (add_id(&o[i].oid, p) < 0)
+			return gitfail(p->source, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int finish_files(struct gitpack *p)
 {
 	int rc;
 
-	if (!p->indexer)
-		return gitpack_adopt(p);
+	p->n = 0;
+	if (!p->indexer) /* nothing came */
+		return 0;
 	git_error_clear();
 	rc = git_indexer_commit(p->indexer, &p->stats);
 	if (rc < 0)
@@ -282,6 +359,20 @@ int gitpack_finish(struct gitpack *p)
 	git_indexer_free(p->indexer);
 	p->indexer = NULL;
 	return gitpack_adopt(p);
+}
+
+static int to_files(struct gitpack *p)
+{
+	int rc = spill(p);
+
+	return rc ? rc : finish_files(p);
+}
+
+int gitpack_finish(struct gitpack *p)
+{
+	if (p->bytes && gitunpack_new(p->bytes, p->len, &p->unpack) == 0)
+		return list_unpacked(p);
+	return p->bytes ? to_files(p) : finish_files(p);
 }
 
 const git_oid *gitpack_ids(const struct gitpack *p, size_t *ret_n)
@@ -293,22 +384,85 @@ const git_oid *gitpack_ids(const struct gitpack *p, size_t *ret_n)
 bool gitpack_has(const struct gitpack *p, const git_oid *oid,
 		 git_object_t *ret_type)
 {
+	const struct gitunpack_object *o;
 	size_t size;
 
+	if (p->unpack) {
+		o = gitunpack_find(p->unpack, oid);
+		if (o)
+			*ret_type = o->type;
+		return o;
+	}
 	/* no look for new packs: nobody adds any */
-	return git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH) &&
+	return p->odb &&
+	       git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH) &&
 	       git_odb_read_header(&size, ret_type, p->odb, oid) == 0;
+}
+
+/* libgit2 makes its objects from a database alone: one in memory. */
+static int copy_to_odb(struct gitpack *p, const git_oid *oid)
+{
+	const struct gitunpack_object *o = gitunpack_find(p->unpack, oid);
+	git_odb_backend *memory = NULL;
+	git_oid same;
+	int rc = 0;
+
+	if (!o)
+		return 0;
+	git_error_clear();
+	if (!p->odb) {
+		rc = git_odb_new(&p->odb);
+		if (rc == 0)
+			rc = git_mempack_new(&memory);
+		if (rc == 0)
+			rc = git_odb_add_backend(p->odb, memory, 1);
+	}
+	if (rc == 0)
+		rc = git_odb_write(&same, p->odb, o->data, o->len, o->type);
+	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
 }
 
 int gitpack_read(struct gitpack *p, const git_oid *oid, git_odb_object **ret)
 {
-	int rc;
+	int rc = p->unpack ? copy_to_odb(p, oid) : 0;
 
-	if (!git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH))
+	if (rc < 0)
+		return rc;
+	if (!p->odb ||
+	    !git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH))
 		return gitsource_missing(p->source, oid);
 	git_error_clear();
 	rc = git_odb_read(ret, p->odb, oid);
 	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
+}
+
+static int trees_unpacked(struct gitpack *p, gitpack_tree_fn fn, void *ctx)
+{
+	size_t n;
+	const struct gitunpack_object *o = gitunpack_all(p->unpack, &n);
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (o[i].type == GIT_OBJECT_TREE)
+			rc = fn(ctx, o[i].data, o[i].len);
+	return rc;
+}
+
+int gitpack_trees(struct gitpack *p, gitpack_tree_fn fn, void *ctx)
+{
+	int rc = 0;
+
+	if (p->unpack)
+		return trees_unpacked(p, fn, ctx);
+	for (size_t i = 0; i < p->n && rc == 0; i++) {
+		auto_odb_object git_odb_object *o = NULL;
+
+		rc = gitpack_read(p, &p->ids[i], &o);
+		if (rc == 0 && git_odb_object_type(o) == GIT_OBJECT_TREE)
+			rc = fn(ctx, git_odb_object_data(o),
+				git_odb_object_size(o));
+	}
+	return rc;
 }
 
 static int pour_one(struct gitpack *p, struct gitpour *pour,
@@ -333,14 +487,31 @@ static int pour_one(struct gitpack *p, struct gitpour *pour,
 	return gitpour_object(pour, o, false);
 }
 
+static int pour_unpacked(struct gitpour *pour,
+			 const struct gitunpack_object *o)
+{
+	if (o->type == GIT_OBJECT_TREE)
+		return gitpour_tree(pour, &o->oid, o->data, o->len, false);
+	if (o->type == GIT_OBJECT_BLOB)
+		return gitpour_blob(pour, &o->oid, o->data, o->len);
+	return 0;
+}
+
 int gitpack_pour(struct gitpack *p, struct gitpour *pour)
 {
+	const struct gitunpack_object *all = NULL;
 	int rc = 0;
+	size_t n;
+
+	if (p->unpack)
+		all = gitunpack_all(p->unpack, &n);
 
 	for (size_t i = 0; i < p->n && rc == 0; i++) {
 		if (i % 64 == 0)
 			rc = git_check(p->source);
-		if (rc == 0)
+		if (rc == 0 && all)
+			rc = pour_unpacked(pour, &all[i]);
+		else if (rc == 0)
 			rc = pour_one(p, pour, &p->ids[i]);
 	}
 	return rc;
@@ -365,9 +536,13 @@ static int move_suffix(DIR *from, int to, const char *suffix)
 int gitpack_move(struct gitpack *p, const char *objects)
 {
 	auto_free char *target = NULL;
-	DIR *from = opendir(p->packs);
-	int to = -1, rc = -1;
+	int to = -1, rc = p->bytes ? to_files(p) : 0;
+	DIR *from;
 
+	if (rc < 0 || !p->packs)
+		return rc;
+	rc = -1;
+	from = opendir(p->packs);
 	if (asprintf(&target, "%s/pack", objects) >= 0)
 		to = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (from && to >= 0)

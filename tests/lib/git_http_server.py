@@ -63,6 +63,8 @@ class State:
     def __init__(self):
         self.lock = threading.Lock()
         self.delay = 0.0
+        self.busy = 0
+        self.idle = threading.Condition(self.lock)
         self.reset()
 
     def reset(self):
@@ -87,8 +89,14 @@ class State:
                 return dict(fault)
         return None
 
+    def began(self):
+        with self.lock:
+            self.busy += 1
+
     def record(self, entry, path):
         with self.lock:
+            self.busy -= 1
+            self.idle.notify_all()
             n = self.numbers
             n["requests"] += 1
             n[entry["method"].lower()] = n.get(entry["method"].lower(), 0) + 1
@@ -164,6 +172,7 @@ class Handler(BaseHTTPRequestHandler):
                      headers=sorted(self.headers.keys()), command="",
                      started=time.time())
         self.describe(entry, body)
+        self.server.state.began()
         try:
             self.answer(method, body, entry["command"])
         except (BrokenPipeError, ConnectionResetError):
@@ -187,6 +196,8 @@ class Handler(BaseHTTPRequestHandler):
         state = self.server.state
         if self.path == "/-/stats":
             with state.lock:
+                # a client may be done with an answer before we are
+                state.idle.wait_for(lambda: not state.busy, 0.5)
                 out = dict(state.numbers, log=list(state.log))
             self.plain(200, json.dumps(out), "application/json")
             return

@@ -31,6 +31,17 @@ static const char fixture[] =
 	"git -C r.git config uploadpack.allowFilter true\n"
 	"git -C w rev-parse main:file main:other\n";
 
+static void set_file(const char *hex)
+{
+	file.len = 20;
+	for (unsigned i = 0; i < 20; i++) {
+		unsigned v = 0;
+
+		sscanf(hex + 2 * i, "%2x", &v);
+		file.bytes[i] = (uint8_t)v;
+	}
+}
+
 static void start(void)
 {
 	cleanup_free char *ids = NULL;
@@ -42,13 +53,7 @@ static void start(void)
 	ids = shell(root, "%s", fixture);
 	memcpy(file_hex, ids, 40);
 	memcpy(other_hex, ids + 41, 40);
-	file.len = 20;
-	for (unsigned i = 0; i < 20; i++) {
-		unsigned v = 0;
-
-		sscanf(file_hex + 2 * i, "%2x", &v);
-		file.bytes[i] = (uint8_t)v;
-	}
+	set_file(file_hex);
 	git_server_start(&server, root);
 }
 
@@ -459,8 +464,14 @@ END_TEST
 
 START_TEST(full_disk)
 {
+	struct scorpio_id small = file, large; /* small: needs no disk */
+	cleanup_free char *hex = NULL;
 	const char *scratch;
 
+	hex = shell(root, "head -c 26M /dev/urandom >w/large; cd w\n"
+		    "git add -A; git commit -qm large; git push -q ../r.git "
+		    "main; git rev-parse main:large");
+	set_file(hex);
 	ready();
 	scratch = k.host->scratch(k.host);
 	if (geteuid() || unshare(CLONE_NEWNS) ||
@@ -469,6 +480,10 @@ START_TEST(full_disk)
 		return; /* needs root */
 	ck_assert_int_eq(fetch(), -ENOSPC);
 	ck_assert_uint_eq(bench_scratch_files(&k), 0);
+	large = file;
+	file = small;
+	ck_assert_int_eq(fetch(), 0);
+	file = large;
 	umount(scratch);
 	ck_assert_int_eq(fetch(), 0);
 }
