@@ -15,6 +15,7 @@
 #define GATHER_NS     (1 * NS_PER_MS)
 #define AUX_THREADS   4
 #define CLOSE_MS      10000
+#define DROP_MS	      10000
 #define PREFETCH_MS   (3600 * 1000ll)
 
 static const char *const call_names[] = { "list", "fetch", "sizes" };
@@ -28,6 +29,9 @@ static uint32_t drop_present(struct source *s, const struct flight_batch *b,
 {
 	uint32_t i, n = 0;
 
+	/* or a reader of what is damaged would be sent back to it */
+	if (store_dropping(s->store))
+		store_flush(s->store, deadline_in_ms(DROP_MS));
 	for (i = 0; i < b->n; i++) {
 		if (pour_present(s, b->kind, &b->refs[i].id)) {
 			flight_landed(s->flights, b->kind, &b->refs[i].id, 0);

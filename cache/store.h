@@ -136,6 +136,9 @@ void blob_writer_abandon(struct blob_writer *w); /* NULL is fine */
 
 /* Wait until everything queued before is committed. */
 int store_flush(struct store *s, int64_t deadline);
+/* Damaged records were met and are not removed yet (a flush does that): what
+ * seems to be here may be one of them. */
+bool store_dropping(const struct store *s);
 /* Small named values (revisions, workspaces): at most 64 KiB. */
 int store_put_value(struct store *s, const char *name, const void *p,
 		    size_t n); /* n 0 removes; committed on return */

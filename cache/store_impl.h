@@ -79,6 +79,7 @@ struct store {
 	bool read_only;
 	int lock_fd;
 	bool damage_seen;   /* atomic */
+	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
 
 	struct read_slot *slots; /* lock: readers (store_read.c) */

@@ -69,6 +69,18 @@ int store_gc(struct store *s, uint64_t target, bool dry_run,
 	return store_queue_wait(s, op, deadline_in_ms(GC_WAIT_MS));
 }
 
+static void dropped(void *ctx, int result UNUSED)
+{
+	struct store *s = ctx;
+
+	__atomic_sub_fetch(&s->dropping, 1, __ATOMIC_RELEASE);
+}
+
+bool store_dropping(const struct store *s)
+{
+	return __atomic_load_n(&s->dropping, __ATOMIC_ACQUIRE);
+}
+
 void store_drop(struct store *s, enum drop_kind kind, const void *key,
 		size_t len, bool force)
 {
@@ -80,5 +92,9 @@ void store_drop(struct store *s, enum drop_kind kind, const void *key,
 	op = store_op_new(OP_DROP, key, len);
 	op->drop = kind;
 	op->flag = force;
-	store_queue(s, op, true); /* full queue: the next reader tells again */
+	op->done = dropped;
+	op->ctx = s;
+	__atomic_add_fetch(&s->dropping, 1, __ATOMIC_RELAXED);
+	if (store_queue(s, op, true)) /* full: the next reader tells again */
+		dropped(s, 0);
 }

@@ -85,7 +85,7 @@ const struct config_key config_keys[] = {
 { "fs.request_timeout", NULL, CONFIG_DURATION, "60s", .min = 100, .max = DAY_MS, .unit = "s",
   .doc = "a read that waits longer than this for a server gets an error" },
 { "fs.read_ahead", NULL, CONFIG_SIZE, "1MiB", .min = 0, .max = 1ll << 30, .unit = "bytes",
-  .doc = "fetched ahead of a sequential reader" },
+  .doc = "fetched ahead of a sequential reader; 0: and no file for a look at its size" },
 { "fs.metadata", NULL, CONFIG_ENUM, "auto", .values = "auto|full|ondemand",
   .doc = "bring all directories at mount, or each when looked at" },
 { "fs.uid", NULL, CONFIG_INT, NULL, .min = 0, .max = 4294967294ll,

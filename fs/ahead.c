@@ -338,14 +338,15 @@ static void guess_done(struct want *w, int result)
 	ahead_done(w, result);
 }
 
-void ahead_guess(struct mount *m, struct node *file,
-		 const struct scorpio_id *id, uint8_t entry_kind)
+void ahead_guess(struct mount *m, const struct scorpio_id *id,
+		 uint8_t entry_kind)
 {
 	struct ahead *a;
 	struct want *w;
 
 	/* nor for who asks for sizes everywhere, and reads nothing */
-	if (m->needs_path || crawl_on(m->size_crawl) ||
+	if (m->needs_path || !m->fs->options.read_ahead ||
+	    crawl_on(m->size_crawl) ||
 	    source_instance_flags(m->source) & SCORPIO_INSTANCE_LOCAL)
 		return;
 	a = xcalloc(1, sizeof(*a));
@@ -361,10 +362,6 @@ void ahead_guess(struct mount *m, struct node *file,
 	}
 	__atomic_fetch_add(&m->ahead->refs, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&m->ahead->under_way, 1, __ATOMIC_RELAXED);
-	/* the first miss of the directory, see ahead_siblings */
-	__atomic_store_n(&file->parent->dir->last_miss_ns, now_ns(),
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&file->parent->dir->misses, 1, __ATOMIC_RELAXED);
 	w = &a->want;
 	source_want(m->source, &w, 1);
 }

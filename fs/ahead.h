@@ -48,8 +48,8 @@ void ahead_sizes(struct mount *m, struct node *dir);
  * content is asked for at the same time, which saves the reader a round trip.
  * id is the content's. View locked. Not for sources that need a path, which
  * have no batches to put it in. */
-void ahead_guess(struct mount *m, struct node *file,
-		 const struct scorpio_id *id, uint8_t entry_kind);
+void ahead_guess(struct mount *m, const struct scorpio_id *id,
+		 uint8_t entry_kind);
 /* Its size is known now: a large one is not fetched on a guess. True: a guess
  * is under way. */
 bool ahead_guessed(struct mount *m, const struct scorpio_id *id, uint64_t size);

@@ -78,7 +78,7 @@ int file_attributes(struct request *r, struct stat *st)
 	if (rc == -EAGAIN && st->st_mode && !r->tries && !node_changed(n)) {
 		/* in this order, or the size would wait for the content */
 		ahead_sizes(m, n->parent);
-		ahead_guess(m, n, &r->need_id, r->need_entry_kind);
+		ahead_guess(m, &r->need_id, r->need_entry_kind);
 	}
 	view_unlock(m);
 	return rc;

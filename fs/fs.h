@@ -24,6 +24,8 @@ struct fs_options {
 	struct store *store;        /* borrowed; outlives the fs */
 	unsigned workers;           /* 0 = one per core, 2..16 */
 	int64_t request_timeout_ms; /* of one FUSE request; 0 = 60 000 */
+	uint64_t read_ahead;        /* of a sequential reader, bytes; 0: and
+				     * no content on a guess */
 	unsigned fetch_threads;     /* per source; 0 = default */
 	unsigned batch_max;         /* per source; 0 = default */
 	/* How a source is configured; called at mount time. May be NULL. */

@@ -312,7 +312,7 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 		return rc;
 	}
 	mount_keep(m);
-	mountpoint_read_ahead(m->dir);
+	mountpoint_read_ahead(m->dir, m->fs->options.read_ahead);
 	if (m->metadata_wish == FS_METADATA_FULL)
 		ahead_metadata(m);
 	return 0;

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define READ_AHEAD_KIB "1024"
 
 struct mounted {
 	char type[64];
@@ -206,14 +205,15 @@ bool mountpoint_abort(const char *dir)
 	return write_file(path, "1");
 }
 
-void mountpoint_read_ahead(const char *dir)
+void mountpoint_read_ahead(const char *dir, uint64_t bytes)
 {
-	char path[128];
+	char path[128], kib[32];
 	struct mounted m;
 
 	if (!lookup(dir, &m))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb",
 		 m.device);
-	write_file(path, READ_AHEAD_KIB);
+	snprintf(kib, sizeof(kib), "%llu", (unsigned long long)(bytes / KiB));
+	write_file(path, kib);
 }

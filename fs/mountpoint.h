@@ -19,7 +19,7 @@ char *mountpoint_users(const char *dir);
 /* End the connection behind a FUSE mount of ours, whoever has files open there:
  * its requests fail, and who reads its device gets ENODEV. False: cannot. */
 bool mountpoint_abort(const char *dir);
-/* Let sequential readers read 1 MiB ahead, where privileges allow. */
-void mountpoint_read_ahead(const char *dir);
+/* Let sequential readers read so many bytes ahead, where privileges allow. */
+void mountpoint_read_ahead(const char *dir, uint64_t bytes);
 
 #endif
