@@ -331,6 +331,10 @@ static int unpin(struct cli *c)
 		if (r)
 			json_decref(v);
 	}
+	if (r && (r == -ENOENT || !strcmp(code, "NOT_FOUND")))
+		return cli_error(EXIT_MOUNT, error_text(r),
+				 "scorpio cache pins lists them",
+				 "cannot unpin %s", c->args[1]);
 	return r ? cli_call_failed(c, r, code, "cannot unpin %s", c->args[1])
 		 : finish(c, v, print_nothing);
 }

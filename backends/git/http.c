@@ -177,6 +177,9 @@ static int status_error(struct gitsource *s, const struct exchange *e)
 			       "repository, or hides it (%d)", url,
 			       e->http.status);
 	case 429:
+		if (!e->http.retry_after_s)
+			return gitfail(s, -EAGAIN, "%s: too many requests for "
+				       "the server (429)%s", url, detail);
 		return gitfail(s, -EAGAIN, "%s: too many requests for the "
 			       "server (429), it asks to wait %u s", url,
 			       e->http.retry_after_s);

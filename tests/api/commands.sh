@@ -75,6 +75,8 @@ assert_eq "$(scorpio_cli profile list)" ""
 scorpio_cli cache pin keep m/c
 assert_contains "$(scorpio_cli cache pins)" "$(git -C repo rev-parse HEAD:c)"
 scorpio_cli cache unpin keep
+assert_fails scorpio_cli cache unpin keep
+assert_contains "$OUTPUT" "scorpio cache pins lists them"
 assert_eq "$(scorpio_cli cache pins)" ""
 assert_contains "$(scorpio_cli cache verify)" "no damage"
 assert_contains "$(scorpio_cli fsck)" "no damage"

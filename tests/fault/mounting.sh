@@ -46,8 +46,12 @@ refused "dead server" "connect|refused" "http://127.0.0.1:1/x.git" "$SCRATCH/m"
 for code in 401 403 404 429 500; do
     fault_add '{"kind":"status","times":-1,"code":'$code'}'
     refused "$code" "$code|denied|login|credential" "$url" "$SCRATCH/m"
+    case $OUTPUT in *"wait 0 s"*) fail "$code: $OUTPUT" ;; esac
     fault_clear
 done
+fault_add '{"kind":"status","times":-1,"code":429,"retry_after":70}'
+refused "429 with a time" "429.*wait 70 s" "$url" "$SCRATCH/m"
+fault_clear
 fault_add '{"kind":"stall","after":0,"seconds":60,"times":-1}'
 refused stall "sent nothing|time|answer" "$url" "$SCRATCH/m"
 fault_clear

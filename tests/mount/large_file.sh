@@ -7,11 +7,11 @@ set -euo pipefail
 . "$TESTLIB/repos.sh"
 requires fuse git python3 lighttpd
 
-mib=300
+mib=${LARGE_MIB:-300} # tests/proof/huge_file.sh: several GiB
 n=0
 git_repo "$SCRATCH/repo"
 # partly compressible, every block different
-python3 - "$SCRATCH/repo/big" $mib <<'END'
+python3 - "$SCRATCH/repo/big" "$mib" <<'END'
 import random, sys
 rng = random.Random(7)
 block = rng.randbytes(32768)
@@ -24,6 +24,11 @@ git -C "$SCRATCH/repo" config core.bigFileThreshold 1m
 git_commit "$SCRATCH/repo" big
 publish "$SCRATCH/repo" big.git
 start_git_server "$SCRATCH/www"
+write_config
+if [ "$mib" -gt 300 ]; then
+    printf '[fs]\nrequest_timeout = "30m"\n[cache]\nmax_size = "50GiB"\n' \
+        >>"$DAEMON_CONFIG"
+fi
 start_daemon
 # what is its own: pages of packs and of the store's file come and go as the
 # kernel likes
@@ -42,11 +47,13 @@ rss() { cat "$peak"; }
 
 for source in "$GIT_URL/big.git" "$SCRATCH/repo"; do
     m=$SCRATCH/m$((++n))
-    mount_source "$source" "$m"
+    mount_source "$source" "$m" --timeout 1800
     assert_eq "$(stat -c %s "$m/big")" $((mib * 1048576 + 7)) size
     assert_eq "$(tail -c 7 "$m/big")" "the end"
     cmp "$m/big" "$SCRATCH/repo/big" || fail "$source: content differs"
-    for off in 0 1 65535 65536 65537 131071 10000001 $((mib * 1048576 - 3)); do
+    for off in 0 1 65535 65536 65537 131071 10000001 \
+        2147483000 4294967000 $((mib * 1048576 - 3)); do
+        [ "$off" -lt $((mib * 1048576)) ] || continue
         cmp -n 70000 -i "$off" "$m/big" "$SCRATCH/repo/big" >/dev/null ||
             [ "$off" -gt $((mib * 1048576 - 70000)) ] ||
             fail "$source: range at $off differs"
