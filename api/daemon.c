@@ -427,6 +427,7 @@ static void *end(void *arg)
 	roles_stop(d->roles);
 	d->roles = NULL;
 	antares_stop(d->antares);
+	classic_stop(d->classic);
 	mounts_free(d->mounts);
 	d->mounts = NULL;
 	gitwork_free(d->gitwork);

@@ -155,6 +155,11 @@ static struct cwork *next_list(struct classic *c, size_t skip)
 	return NULL;
 }
 
+static bool ending(struct classic *c)
+{
+	return __atomic_load_n(&c->ending, __ATOMIC_RELAXED);
+}
+
 static void come_back(struct pool_task *t)
 {
 	struct classic *c = container_of(t, struct classic, back);
@@ -162,10 +167,10 @@ static void come_back(struct pool_task *t)
 	struct call call;
 
 	call_enter(&call, deadline_in_ms(CLASSIC_TIMEOUT_MS), &c->ending);
-	for (size_t i = 0; (w = next_list(c, i)); i++) {
+	for (size_t i = 0; !ending(c) && (w = next_list(c, i)); i++) {
 		int rc = classic_mount_list(c, w);
 
-		if (rc && rc != -EEXIST)
+		if (rc && rc != -EEXIST && !ending(c))
 			log_error("classic", "%s does not come back: %s",
 				  w->path, error_text(rc));
 		cwork_free(w);
