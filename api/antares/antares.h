@@ -97,6 +97,9 @@ int antares_remove(struct antares *a, const char *id, struct antares_info *ret,
 int antares_set_cl(struct antares *a, const char *id, const char *cl,
 		   struct antares_info *ret, struct antares_fault *f);
 
+/* Note that the mount is bound to this revision. -ENOENT. */
+int antares_bound(struct antares *a, const char *id, const char *base);
+
 /* "  /a//b/ " -> "/a/b"; "" -> NULL. -EINVAL for what leaves the root. Caller
  * frees *ret. */
 int antares_path(const char *in, char **ret);

@@ -83,7 +83,10 @@ static struct antares *antares_of(struct request *r)
 static int get_health(struct request *r)
 {
 	static const char *const can[] = {
-		"mount.v1", "ready.v1", "cl-live.v1", NULL,
+		"mount.v1", "ready.v1", "cl-live.v1", "changes.v1",
+		"worktree-base.v1", "refresh-plan.v1", "worktree.attach.v2",
+		"worktree.state.v2", "worktree.commit-finalize.v2",
+		"worktree.refresh.v2", "fork.materialize.v1", NULL,
 	};
 	struct daemon *d = request_ctx(r);
 	json_t *v = json_object(), *list = json_array();

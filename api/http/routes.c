@@ -16,6 +16,9 @@ void routes_add_all(struct router *r, bool antares_root)
 	router_add(r, v1_watch_routes);
 	router_add(r, v1_cache_routes);
 	router_add(r, antares_routes);
+	router_add(r, antares_worktree_routes);
+	if (antares_root)
+		router_add(r, antares_worktree_root_routes);
 	router_add(r, classic_routes);
 	router_add(r, classic_git_routes);
 }

@@ -18,6 +18,8 @@ extern const struct route v1_profiles_routes[];
 extern const struct route v1_changes_routes[];
 extern const struct route v1_watch_routes[];
 extern const struct route v1_cache_routes[];
+extern const struct route antares_worktree_routes[];
+extern const struct route antares_worktree_root_routes[]; /* in addition */
 extern const struct route classic_routes[];
 extern const struct route classic_git_routes[];
 extern const struct route antares_routes[];
