@@ -25,7 +25,7 @@
 #define STOP_S 60    /* from SIGTERM to the end */
 #define CHECK_S 30   /* of a program that shall take over */
 #define YOUNG_NS (2 * NS_PER_S)
-#define REPLACE_MS 200 /* for the answer that tells of it */
+#define REPLACE_MS 500 /* for the answer that tells of it */
 #define RETRY_MS 100ll
 #define EXIT_FAILED 1
 

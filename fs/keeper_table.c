@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #define FIRST_LISTEN_FD 3
+#define MANAGER_WAIT_S 2
 
 /* -- the service manager ---------------------------------------------------------- */
 
@@ -46,6 +47,8 @@ void manager_tell(const char *text, int fd)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { .space = { 0 } };
 	struct iovec iov = { (char *)(uintptr_t)text, strlen(text) };
+	/* a short queue that is full is no reason to lose a descriptor */
+	struct timeval limit = { MANAGER_WAIT_S, 0 };
 	struct sockaddr_un a;
 	struct msghdr msg = { .msg_name = &a, .msg_iov = &iov,
 			      .msg_iovlen = 1 };
@@ -54,6 +57,7 @@ void manager_tell(const char *text, int fd)
 	if (!manager_address(&a, &msg.msg_namelen))
 		return;
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (fd >= 0) {
 		msg.msg_control = control.space;
 		msg.msg_controllen = sizeof(control.space);
@@ -62,8 +66,8 @@ void manager_tell(const char *text, int fd)
 		control.head.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
 	}
-	if (sock < 0 || sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("keeper", "the service manager: %s",
+	if (sock < 0 || sendmsg(sock, &msg, MSG_NOSIGNAL) < 0)
+		log_warn("keeper", "the service manager: %s",
 			  strerror(errno));
 }
 

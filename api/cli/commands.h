@@ -6,6 +6,7 @@
 #include "api/cli/cli.h"
 
 extern const struct cli_command cmd_serve, cmd_stop;          /* serve.c */
+extern const struct cli_command cmd_restart;                  /* restart.c */
 extern const struct cli_command cmd_mount, cmd_umount;        /* mount.c */
 extern const struct cli_command cmd_http_mount;           /* httpmount.c */
 extern const struct cli_command cmd_list, cmd_status;         /* list.c */

@@ -256,6 +256,24 @@ static int post_reload(struct request *r)
 	return reply_json(r, 200, json_pack("{s:b}", "reloaded", 1));
 }
 
+#define REPLACE_MS 40000 /* the new process has 30 s to say what it thinks */
+
+static int post_restart(struct request *r)
+{
+	struct keeper *k = daemon_keeper(request_ctx(r));
+	int e = keeper_replace(k, NULL, deadline_in_ms(REPLACE_MS));
+
+	cleanup_free char *why = e ? xstrdup(error_text(e)) : NULL;
+
+	if (e == -ENOTCONN || e == -EPERM) /* nothing has happened */
+		return fail(-EBUSY, "%s", why);
+	if (e)
+		return e;
+	return reply_json(r, 202, json_pack("{s:b,s:i,s:i}", "restarting", 1,
+					    "pid", (int)getpid(), "keeper_pid",
+					    keeper_pid(k)));
+}
+
 const struct route v1_status_routes[] = {
 	{ "GET", "/api/v1/status", get_status, 0 },
 	{ "GET", "/api/v1/stats", get_stats, 0 },
@@ -264,6 +282,7 @@ const struct route v1_status_routes[] = {
 	{ "GET", "/api/v1/log", get_log, 0 },
 	{ "GET", "/api/v1/doctor", get_doctor, 0 },
 	{ "POST", "/api/v1/stop", post_stop, 0 },
+	{ "POST", "/api/v1/restart", post_restart, 0 },
 	{ "POST", "/api/v1/reload", post_reload, 0 },
 	{ NULL, NULL, NULL, 0 },
 };
