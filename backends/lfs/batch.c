@@ -138,7 +138,7 @@ static int error_code(int64_t code)
 	case 429:
 		return -EAGAIN;
 	default:
-		return code >= 500 && code < 600 ? -EIO : -ESTALE;
+		return code >= 500 && code < 600 ? -EIO : -EREMOTEIO;
 	}
 }
 

@@ -144,7 +144,7 @@ static int status_error(struct run *r)
 		       status == 401 || status == 403 ? -EACCES :
 		       status == 429		      ? -EAGAIN :
 		       status >= 500		      ? -EIO :
-							-ESTALE,
+							-EREMOTEIO,
 		       why);
 }
 

@@ -137,7 +137,7 @@ static int from_dir(struct bring *b, const char *dir, const struct lfsitem *it)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return refuse(b, it,
-			      lfsfail(b->s, -ESTALE, "the LFS object is not in "
+			      lfsfail(b->s, -EREMOTEIO, "the LFS object is not in "
 				      "this local repository (%s); git lfs "
 				      "fetch there, or set lfs.url", path));
 	rc = read_file(b, fd, &p);

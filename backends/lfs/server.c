@@ -166,7 +166,7 @@ int lfsserver_url(struct lfs *s, char **ret)
 		return lfs_nomem(s);
 	free(*ret);
 	*ret = NULL;
-	return lfsfail(s, -ESTALE, "no LFS server is known for this source; "
+	return lfsfail(s, -EREMOTEIO, "no LFS server is known for this source; "
 		       "set lfs.url");
 }
 
@@ -303,7 +303,7 @@ static int code_of(int status)
 	case 415:
 	case 422:
 	case 501:
-		return -ESTALE;
+		return -EREMOTEIO;
 	default:
 		return -EIO;
 	}

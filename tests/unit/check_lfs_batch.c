@@ -48,7 +48,7 @@ START_TEST(good)
 	ck_assert_ptr_null(a[0].headers[1]);
 	ck_assert(a[0].expires_at >= time(NULL) + 50 &&
 		  a[0].expires_at <= time(NULL) + 70);
-	ck_assert_int_eq(a[1].error, -ESTALE);
+	ck_assert_int_eq(a[1].error, -EREMOTEIO);
 	ck_assert(strstr(a[1].why, "404: gone"));
 	done();
 }
