@@ -490,6 +490,12 @@ const struct scorpio_backend *source_bottom(const struct source *s)
 	return stage_source_ops(s->stage);
 }
 
+struct scorpio_id source_plain_id(const struct source *s,
+				  const struct scorpio_id *id)
+{
+	return stage_plain_id(s->stage, id);
+}
+
 bool source_needs_path(const struct source *s)
 {
 	return stage_needs_path(s->stage);

@@ -78,6 +78,9 @@ const char *source_url(const struct source *s); /* redacted */
 /* The top of the stack, and the source at its bottom. */
 const struct scorpio_backend *source_backend(const struct source *s);
 const struct scorpio_backend *source_bottom(const struct source *s);
+/* What an id of a layer stands for there; others as they are. */
+struct scorpio_id source_plain_id(const struct source *s,
+				  const struct scorpio_id *id);
 /* Refs must carry paths, for one of them. */
 bool source_needs_path(const struct source *s);
 uint32_t source_instance_flags(const struct source *s);

@@ -406,6 +406,18 @@ bool stage_needs_path(const struct stage *s)
 	return false;
 }
 
+struct scorpio_id stage_plain_id(const struct stage *s,
+				 const struct scorpio_id *id)
+{
+	uint8_t n = id->bytes[SCORPIO_ID_BELOW_LEN];
+	struct scorpio_id plain = { .len = n };
+
+	if (!s->below || id->len != SCORPIO_ID_MAX || n > SCORPIO_ID_BELOW_MAX)
+		return *id;
+	memcpy(plain.bytes, id->bytes, n);
+	return plain;
+}
+
 uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id)
 {
 	const struct scorpio_backend *ops = bottom(s)->ops;

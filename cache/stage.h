@@ -42,6 +42,10 @@ bool stage_has_sizes(const struct stage *s);
 const struct scorpio_backend *stage_source_ops(const struct stage *s);
 /* Does anyone in the stack want refs with paths? */
 bool stage_needs_path(const struct stage *s);
+/* The id of the source at the bottom that this one stands for: itself, unless a
+ * layer made it. */
+struct scorpio_id stage_plain_id(const struct stage *s,
+				 const struct scorpio_id *id);
 /* What a blob of that id is verified against (SCORPIO_ID_*): ids that a layer
  * made are its own affair, all others are the source's. */
 uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id);

@@ -208,6 +208,7 @@ static int own_xattr(struct request *r, const char *name)
 	store_read_end(&reader);
 	if (rc)
 		return rc;
+	f.id = source_plain_id(m->source, &f.id);
 	id_hex(&f.id, hex);
 	if (!strcmp(name, "tier"))
 		return reply_xattr(r, tier, strlen(tier));

@@ -9,7 +9,8 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_info,    &cmd_warmup,  &cmd_prefetch,    &cmd_profile,
 	&cmd_stats,   &cmd_top,	    &cmd_trace,	      &cmd_cache,
 	&cmd_fsck,    &cmd_doctor,  &cmd_bugreport,   &cmd_config,
-	&cmd_plugin,  &cmd_nix,     &cmd_serve,   &cmd_stop,	      &cmd_restart, &cmd_try,
+	&cmd_plugin,  &cmd_nix,     &cmd_lfs,	      &cmd_serve,
+	&cmd_stop,    &cmd_restart, &cmd_try,
 	&cmd_version, &cmd_completions, &cmd_http_mount, NULL,
 };
 

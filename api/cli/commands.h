@@ -20,6 +20,7 @@ extern const struct cli_command cmd_warmup, cmd_prefetch;     /* warmup.c */
 extern const struct cli_command cmd_profile;                  /* profile.c */
 extern const struct cli_command cmd_cache, cmd_fsck;          /* cache.c */
 extern const struct cli_command cmd_nix;                      /* nix.c */
+extern const struct cli_command cmd_lfs;                      /* lfs.c */
 extern const struct cli_command cmd_plugin;                   /* plugin.c */
 extern const struct cli_command cmd_config;                   /* config.c */
 extern const struct cli_command cmd_doctor, cmd_bugreport;    /* doctor.c */

@@ -7,6 +7,7 @@
 
 struct workspace_at { /* strings owned */
 	char *id, *dir;
+	char *source, *label; /* as the daemon shows them */
 	char *rel; /* what was named, relative to dir; "" is all of it */
 	bool read_only;
 };

@@ -38,6 +38,8 @@ static bool choose(const json_t *list, const char *path,
 		workspace_at_done(ret);
 		ret->dir = dir;
 		ret->id = xstrdup(cli_text(m, "id"));
+		ret->source = xstrdup(cli_text(m, "source"));
+		ret->label = xstrdup(cli_text(m, "label"));
 		ret->read_only = json_get_bool(m, "read_only", true);
 	}
 	return ret->dir;
@@ -75,6 +77,8 @@ void workspace_at_done(struct workspace_at *w)
 {
 	free(w->id);
 	free(w->dir);
+	free(w->source);
+	free(w->label);
 	free(w->rel);
 	*w = (struct workspace_at){ 0 };
 }

@@ -102,7 +102,7 @@ note "$(lfs_stat batches) batches for 250 small objects, at most $(lfs_stat most
 assert_le "$(lfs_stat batches)" 60 "batches for 250 small objects"
 lfs_obedient
 
-note "an LFS server elsewhere: .lfsconfig, its paths, a login, no ranges, small batches, a host that is none"
+note "elsewhere: .lfsconfig, a login, no ranges, small batches, a host that is none"
 FIRST=$LFS_URL
 LFS_PORT=$(free_port)
 start_lfs_server "$SCRATCH/www" "$SCRATCH/objects" --lfs-user user:secret \
