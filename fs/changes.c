@@ -248,8 +248,7 @@ void changes_measure(struct cnode *n, const struct stat *st)
 		__atomic_store_n(&v->ctim, ctim, __ATOMIC_RELAXED);
 }
 
-/* From now on nothing is older. */
-static void raise_newest(struct changes *c, int64_t mtim)
+void changes_raise_newest(struct changes *c, int64_t mtim)
 {
 	int64_t was = __atomic_load_n(&c->newest, __ATOMIC_RELAXED);
 
@@ -271,7 +270,7 @@ int changes_wrote(struct changes *c, struct cnode *n, int fd)
 	rc = fstat(fd, &st) ? -errno : 0;
 	if (!rc) {
 		changes_measure(n, &st);
-		raise_newest(c, n->v.mtim);
+		changes_raise_newest(c, n->v.mtim);
 	}
 	pthread_mutex_unlock(changes_stripe(c, n));
 	if (rc)

@@ -345,6 +345,8 @@ int changes_rebase(struct changes *c, struct rebase *r, const struct delta *d,
 
 /* Take size and times from the content file. Under the stripe. */
 void changes_measure(struct cnode *n, const struct stat *st);
+/* From now on nothing is older. Any thread. */
+void changes_raise_newest(struct changes *c, int64_t time);
 /* The content file fd of n was just changed: take size and times from it, note
  * it in the journal. -EIO from the log. */
 int changes_wrote(struct changes *c, struct cnode *n, int fd);

@@ -442,8 +442,7 @@ static int replay_switch(struct changes *c, const struct change *ch)
 	if (rc)
 		return rc;
 	set_base_text(c, ch->value, ch->value_len);
-	__atomic_store_n(&c->newest, MAX(c->newest, ch->time),
-			 __ATOMIC_RELAXED);
+	changes_raise_newest(c, ch->time);
 	journal_add(c->journal, ch->seq, FS_JOURNAL_RESET, true, xstrdup(""),
 		    NULL);
 	return 0;
@@ -559,7 +558,7 @@ int changes_rebase(struct changes *c, struct rebase *r, const struct delta *d,
 	rc = apply_ops(c, r->ops.data, r->ops.len, time, n);
 	assert(!rc); /* our own mistake: the log has it already */
 	set_base_text(c, base, strlen(base));
-	__atomic_store_n(&c->newest, MAX(c->newest, time), __ATOMIC_RELAXED);
+	changes_raise_newest(c, time);
 	pthread_rwlock_unlock(&c->tree);
 	if (!r->quiet)
 		add_journal(c, d, seq);

@@ -82,7 +82,7 @@ static void store_fd(const char *name, const char *suffix, int fd)
 static void store(const struct entry *e)
 {
 	cleanup_fd int text = -1;
-	char suffix[4];
+	char suffix[12];
 
 	if (!getenv("NOTIFY_SOCKET"))
 		return;

@@ -175,6 +175,16 @@ static int facts_of(struct request *r, struct store_reader *reader,
 	return 0;
 }
 
+static int reply_rev(struct request *r)
+{
+	char text[sizeof(r->mount->rev.text)];
+
+	pthread_mutex_lock(&r->mount->fs->lock); /* a switch changes it */
+	memcpy(text, r->mount->rev.text, sizeof(text));
+	pthread_mutex_unlock(&r->mount->fs->lock);
+	return reply_xattr(r, text, strlen(text));
+}
+
 /* user.scorpio.*: what scripts may ask without the command line. */
 static int own_xattr(struct request *r, const char *name)
 {
@@ -187,7 +197,7 @@ static int own_xattr(struct request *r, const char *name)
 	int rc;
 
 	if (!strcmp(name, "rev"))
-		return reply_xattr(r, m->rev.text, strlen(m->rev.text));
+		return reply_rev(r);
 	rc = store_read_begin(m->store, &reader);
 	if (rc)
 		return rc;

@@ -73,8 +73,8 @@ void gitwork_free(struct gitwork *g)
 	for (struct gitjob *j = g->jobs; j; j = j->next)
 		__atomic_store_n(&j->cancel, true, __ATOMIC_RELAXED);
 	lock_drop(&g->lock);
+	pool_free(g->pool); /* its jobs add to the heads */
 	githeads_free(g->heads);
-	pool_free(g->pool);
 	for (struct gitjob *j = g->jobs; j; j = next) {
 		next = j->next;
 		job_free(j);
