@@ -341,9 +341,13 @@ static void guess_done(struct want *w, int result)
 void ahead_guess(struct mount *m, const struct scorpio_id *id,
 		 uint8_t entry_kind)
 {
+	struct scorpio_id plain = source_plain_id(m->source, id);
 	struct ahead *a;
 	struct want *w;
 
+	/* what a layer brings from elsewhere may be large */
+	if (!id_equal(&plain, id))
+		return;
 	/* nor for who asks for sizes everywhere, and reads nothing */
 	if (m->needs_path || !m->fs->options.read_ahead ||
 	    crawl_on(m->size_crawl) ||

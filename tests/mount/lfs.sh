@@ -19,6 +19,7 @@ start_daemon
 note "names, modes and true sizes, and nothing was downloaded"
 M=$SCRATCH/m
 mount_source "$LFS_URL/origin.git" "$M"
+assert_eq "$(stat -c %s "$M/src/b.bin")" 3000000 "the first size"
 describe_tree "$M" >"$SCRATCH/got"
 describe_tree "$SRC" >"$SCRATCH/wanted"
 diff -u "$SCRATCH/wanted" "$SCRATCH/got" || fail "the tree looks different"
