@@ -19,6 +19,9 @@ PKGS.git  := libgit2 zlib
 PKGS.nix  := liblzma libbrotlidec zlib
 LIBS.core := -llmdb -lbz2 -ldl
 LIBS.plugin.monogate := -ljansson
+LIBS.plugin.nixcache := -ljansson -lcrypto -llzma -lbrotlidec -lzstd -lz -lbz2
+# files of a backend that a plugin has a copy of
+SHARED.nixcache := $(addprefix backends/nix/,narinfo.c nar.c nartree.c trust.c unpack.c nix32.c)
 
 # targets that work before anything is installed
 BARE := deps help clean bench proof asan tsan cov
@@ -69,6 +72,7 @@ REPLAY := $(patsubst tests/fuzz/%.c,$(OUT)/replay/%,$(wildcard tests/fuzz/fuzz_*
 
 # backends and plugins see only the public headers: the ABI is what they use
 $(call obj,$(SRC.backends) $(SRC.plugins)): INC = $(INC.public)
+$(call obj,$(wildcard plugins/nixcache/*.c)): INC = $(INC.public) -Ibackends/nix
 
 # rebuild everything when the compiler or its flags change, and only then
 ifneq ($(filter-out $(BARE) run test,$(or $(MAKECMDGOALS),all)),)
@@ -108,7 +112,7 @@ $(FSMONITOR): $(O)/api/gitwork/helper/fsmonitor.o
 
 .SECONDARY: # keep the objects
 .SECONDEXPANSION:
-$(OUT)/plugins/%.so: $$(call obj,$$(wildcard plugins/$$*/*.c))
+$(OUT)/plugins/%.so: $$(call obj,$$(wildcard plugins/$$*/*.c) $$(SHARED.$$*))
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  SO   $@")
 	$(Q)$(CC) $(C_FLAGS) -shared $(LDFLAGS) $^ $(LIBS.plugin.$*) -o $@

@@ -29,6 +29,8 @@ struct auth_facts { /* headers: NULL if absent */
 	bool peer_ok;   /* unix socket: the peer is us or root */
 	bool is_public; /* the route needs no token */
 	bool changes;   /* the route changes something */
+	bool any_host;  /* and answers under any name of the host */
+	bool any_type;  /* and takes bodies of any type */
 	bool has_body;
 	const char *authorization, *host, *origin, *sec_fetch_site,
 		*content_type;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/http/dispatch.h"
 
+#include <fcntl.h>
+
 #include "core/call.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -41,6 +43,7 @@ void *dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 	r->listener = cls;
 	r->server = r->listener->server;
 	r->mhd = mhd;
+	r->upload = -1;
 	r->start_ns = now_ns();
 	r->target_error = target_parse(uri, strlen(uri), &r->target);
 	if (r->target_error)
@@ -135,7 +138,8 @@ static bool authorize(struct request *r)
 	struct auth_facts f = {
 		.place = r->listener->place,
 		.is_public = r->match.route &&
-			     (r->match.route->flags & ROUTE_PUBLIC),
+			     (r->match.route->flags &
+			      (ROUTE_PUBLIC | ROUTE_OPEN)),
 		.changes = route_changes(r),
 		.has_body = r->has_body,
 		.authorization = request_header(r, "Authorization"),
@@ -149,6 +153,10 @@ static bool authorize(struct request *r)
 	const char *code;
 	int status;
 
+	if (r->match.route) {
+		f.any_host = r->match.route->flags & ROUTE_OPEN;
+		f.any_type = r->match.route->flags & ROUTE_UPLOAD;
+	}
 	f.peer_ok = f.place == AUTH_UNIX && peer_is_us(r);
 	lock_take(&r->server->lock);
 	token = r->server->token ? xstrdup(r->server->token) : NULL;
@@ -161,14 +169,29 @@ static bool authorize(struct request *r)
 	return !status;
 }
 
+static bool is_upload(const struct request *r)
+{
+	return r->match.route && (r->match.route->flags & ROUTE_UPLOAD);
+}
+
+static uint64_t body_max(const struct request *r)
+{
+	return is_upload(r) ? r->server->upload_max : SERVER_BODY_MAX;
+}
+
+static void refuse_length(struct request *r)
+{
+	reply_error(r, 413, "TOO_LARGE", "a body may have %llu bytes at most",
+		    (unsigned long long)body_max(r));
+}
+
 static bool length_ok(struct request *r)
 {
 	const char *cl = request_header(r, "Content-Length");
 
-	if (!cl || strtoull(cl, NULL, 10) <= SERVER_BODY_MAX)
+	if (!cl || strtoull(cl, NULL, 10) <= body_max(r))
 		return true;
-	reply_error(r, 413, "TOO_LARGE", "a body may have %u bytes at most",
-		    SERVER_BODY_MAX);
+	refuse_length(r);
 	return false;
 }
 
@@ -256,9 +279,64 @@ static void run(struct request *r)
 	inactivity(r, SERVER_IDLE_S);
 }
 
+/* A file without a name, so that nothing is left behind. */
+static int open_upload(struct request *r)
+{
+	const char *dir = r->server->upload_dir;
+
+	r->upload = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644) : -1;
+	if (r->upload >= 0)
+		return 0;
+	return fail(dir ? -errno : -ENOTSUP, "%s: %s",
+		    dir ? dir : "no place for uploads",
+		    strerror(dir ? errno : ENOTSUP));
+}
+
+static int put_upload(struct request *r, const char *p, size_t n)
+{
+	int e = r->upload < 0 ? open_upload(r) : 0;
+
+	while (n && !e) {
+		ssize_t put = write(r->upload, p, n);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			e = fail(put ? -errno : -EIO, "%s: %s",
+				 r->server->upload_dir, strerror(errno));
+		if (put <= 0)
+			break;
+		p += put;
+		n -= (size_t)put;
+		r->uploaded += (size_t)put;
+	}
+	return e;
+}
+
+/* The client has until now + SERVER_BODY_S for its next bytes. What cannot be
+ * kept is read on, within a limit, so that the client reads the answer. */
+static enum MHD_Result upload(struct request *r, const char *data,
+			      size_t *data_size)
+{
+	size_t n = *data_size;
+
+	conn_deadline(r->mhd, SERVER_BODY_S);
+	*data_size = 0;
+	if (!r->too_big && n > body_max(r) - r->uploaded)
+		r->too_big = true;
+	if (!r->too_big && !r->upload_error)
+		r->upload_error = put_upload(r, data, n);
+	if (!r->too_big && !r->upload_error)
+		return MHD_YES;
+	r->body.len += n; /* counted only */
+	return r->body.len > DISPATCH_DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
 static enum MHD_Result body(struct request *r, const char *data,
 			    size_t *data_size)
 {
+	if (is_upload(r))
+		return upload(r, data, data_size);
 	if (!r->too_big && *data_size > SERVER_BODY_MAX - r->body.len) {
 		r->too_big = true;
 		buf_done(&r->body);
@@ -292,12 +370,13 @@ enum MHD_Result dispatch_request(void *cls UNUSED, struct MHD_Connection *mhd,
 	}
 	if (*data_size)
 		return body(r, data, data_size);
-	if (r->too_big) {
+	if (r->too_big || r->upload_error) {
 		r->body.len = 0;
 		r->close = true;
-		reply_error(r, 413, "TOO_LARGE",
-			    "a body may have %u bytes at most",
-			    SERVER_BODY_MAX);
+		if (r->too_big)
+			refuse_length(r);
+		else
+			reply_errno(r, r->upload_error);
 	} else {
 		run(r);
 	}
@@ -336,6 +415,8 @@ void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
 	if (r->at_end)
 		r->at_end(r->at_end_ctx);
 	target_done(&r->target);
+	if (r->upload >= 0)
+		close(r->upload);
 	buf_done(&r->body);
 	json_decref(r->json);
 	free(r->target_text);

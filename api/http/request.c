@@ -71,6 +71,12 @@ const void *request_body(const struct request *r, size_t *ret_n)
 	return r->body.len ? r->body.data : NULL;
 }
 
+int request_upload(const struct request *r, uint64_t *ret_n)
+{
+	*ret_n = r->uploaded;
+	return r->upload;
+}
+
 static int bad_body(struct request *r, bool plain, int status,
 		    const char *code, const char *text)
 {
@@ -269,6 +275,20 @@ int reply_raw(struct request *r, int status, const char *const headers[],
 
 	if (!resp)
 		return fail(-ENOMEM, "out of memory");
+	add_headers(resp, headers);
+	return request_queue(r, status, resp);
+}
+
+int reply_file(struct request *r, int status, const char *const headers[],
+	       int fd, uint64_t offset, uint64_t n)
+{
+	struct MHD_Response *resp =
+		MHD_create_response_from_fd_at_offset64(n, fd, offset);
+
+	if (!resp) {
+		close(fd);
+		return fail(-ENOMEM, "out of memory");
+	}
 	add_headers(resp, headers);
 	return request_queue(r, status, resp);
 }

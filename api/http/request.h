@@ -35,6 +35,9 @@ const char *request_header(const struct request *r, const char *name);
 
 /* The body as it came, borrowed; NULL and 0 if there is none. */
 const void *request_body(const struct request *r, size_t *ret_n);
+/* Of ROUTE_UPLOAD: a file without a name, until the handler returns; -1: there
+ * is no body. */
+int request_upload(const struct request *r, uint64_t *ret_n);
 /* The body as a JSON object, borrowed until the request ends. 0, or the status
  * of an answer that was already given (415, 400, 422): then return 0. No body
  * at all is an empty object if `optional`. */
@@ -62,6 +65,9 @@ int reply_static(struct request *r, const char *type, const void *p, size_t n,
 /* Anything, copied; headers as above, and nothing is added to them. */
 int reply_raw(struct request *r, int status, const char *const headers[],
 	      const void *p, size_t n);
+/* n bytes of a file from offset, whose descriptor is taken. */
+int reply_file(struct request *r, int status, const char *const headers[],
+	       int fd /* takes */, uint64_t offset, uint64_t n);
 /* A body that is made while it is sent: read() fills up to n bytes from pos,
  * returns the count, 0 at the end, or a negative errno, which breaks the
  * connection. done() runs in any case, once. size UINT64_MAX: not known. */

@@ -22,6 +22,8 @@ typedef int (*route_fn)(struct request *r);
 #define ROUTE_PUBLIC 1u  /* needs no token, even from elsewhere */
 #define ROUTE_CHANGES 2u /* changes state although it is a GET */
 #define ROUTE_READS 4u   /* changes nothing although it is a POST */
+#define ROUTE_OPEN 8u    /* who may ask is decided by the handler */
+#define ROUTE_UPLOAD 16u /* the body goes to a file, of any type */
 
 struct route {
 	const char *method; /* "GET" also answers HEAD */

@@ -47,6 +47,14 @@ void server_set_policy(struct server *s, const struct auth_policy *p)
 	free(old);
 }
 
+void server_set_uploads(struct server *s, const char *dir, uint64_t max)
+{
+	assert(!s->started);
+	free(s->upload_dir);
+	s->upload_dir = xstrdup(dir);
+	s->upload_max = max;
+}
+
 static struct listener *add(struct server *s, const struct listen_result *got,
 			    enum auth_place place)
 {
@@ -369,6 +377,7 @@ void server_free(struct server *s)
 		free(l->address);
 	}
 	free(s->token);
+	free(s->upload_dir);
 	pthread_cond_destroy(&s->wake);
 	lock_done(&s->lock);
 	free(s);

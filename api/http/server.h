@@ -39,6 +39,10 @@ void server_set_policy(struct server *s, const struct auth_policy *p);
  * listening. NULL: none. */
 struct keeper;
 void server_keep(struct server *s, struct keeper *k);
+/* Where the bodies of ROUTE_UPLOAD go meanwhile, and how large they may be.
+ * Before server_start. */
+void server_set_uploads(struct server *s, const char *dir, uint64_t max);
+
 /* Bind "IP:PORT", "[IPv6]:PORT", "name:PORT"; port 0 = any free one. Answers
  * come after server_start. -EADDRINUSE and others with a text; -EINVAL not an
  * address. -EPERM: not a loopback address, and neither a token nor

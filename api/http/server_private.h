@@ -37,6 +37,8 @@ struct server {
 	bool started, stopped;
 	struct keeper *keeper; /* borrowed; may be NULL */
 	struct kept *kept;     /* listeners of before, until the start */
+	char *upload_dir; /* owned; NULL: no uploads. Immutable when started */
+	uint64_t upload_max;
 
 	struct lock lock;
 	pthread_cond_t wake;
@@ -60,6 +62,9 @@ struct request {
 	struct route_match match;
 	const char *method;
 	struct buf body;
+	int upload;        /* the body's file, -1 none */
+	uint64_t uploaded; /* its bytes */
+	int upload_error;
 	json_t *json;  /* parsed body */
 	bool checked;  /* the first handler call is over; counted as busy */
 	bool has_body;

@@ -3,6 +3,8 @@
  * that live in a plugin. */
 #include "api/roles/private.h"
 
+#include <fcntl.h>
+
 #include "api/http/request.h"
 #include "api/http/server.h"
 #include "api/http/server_private.h"
@@ -45,6 +47,13 @@ static int check_route(const struct scorpio_route *r)
 	return 0;
 }
 
+static unsigned route_flags(uint32_t theirs)
+{
+	return (theirs & SCORPIO_ROUTE_READS ? ROUTE_READS : 0) |
+	       (theirs & SCORPIO_ROUTE_OPEN ? ROUTE_OPEN : 0) |
+	       (theirs & SCORPIO_ROUTE_UPLOAD ? ROUTE_UPLOAD : 0);
+}
+
 static int make_routes(struct scorpio_server *s,
 		       const struct scorpio_route *r)
 {
@@ -62,8 +71,7 @@ static int make_routes(struct scorpio_server *s,
 		s->table[i] = (struct route){
 			.method = r[i].method, .pattern = r[i].pattern,
 			.run = run,
-			.flags = r[i].flags & SCORPIO_ROUTE_READS
-					 ? ROUTE_READS : 0,
+			.flags = route_flags(r[i].flags),
 		};
 	}
 	router_add(s->router, s->table);
@@ -100,6 +108,12 @@ static int server_open(const struct scorpio_host *h UNUSED,
 	if (!r) {
 		s->server = server_new(s->router, s);
 		server_set_policy(s->server, &policy);
+		if (x->struct_size >= offsetof(struct scorpio_serve,
+					       upload_max) +
+					      sizeof(x->upload_max) &&
+		    x->upload_dir)
+			server_set_uploads(s->server, x->upload_dir,
+					   x->upload_max);
 		r = server_listen_tcp(s->server, x->address);
 	}
 	if (!r)
@@ -160,6 +174,22 @@ static int reply_body(struct scorpio_request *r, int status,
 			     b->done, b->ctx);
 }
 
+static int body_fd(const struct scorpio_request *r, uint64_t *ret_n)
+{
+	return request_upload(ours(r), ret_n);
+}
+
+static int reply_part(struct scorpio_request *r, int status,
+		      const char *const *headers, int fd, uint64_t offset,
+		      uint64_t n)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (own < 0)
+		return fail(-errno, "a file to send: %s", strerror(errno));
+	return reply_file(ours(r), status, headers, own, offset, n);
+}
+
 const struct scorpio_http_service roles_http = {
 	.struct_size = sizeof(struct scorpio_http_service),
 	.open = server_open,
@@ -172,4 +202,6 @@ const struct scorpio_http_service roles_http = {
 	.body = get_body,
 	.reply = reply,
 	.reply_body = reply_body,
+	.body_fd = body_fd,
+	.reply_file = reply_part,
 };

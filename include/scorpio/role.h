@@ -50,6 +50,10 @@ struct scorpio_server;  /* one listening address */
 struct scorpio_request; /* valid until its handler returns */
 
 #define SCORPIO_ROUTE_READS 1u /* changes nothing although it is a POST */
+/* since ABI 1.3 */
+#define SCORPIO_ROUTE_OPEN 2u   /* the role decides who may ask: no token of
+				 * the server's, under any name of the host */
+#define SCORPIO_ROUTE_UPLOAD 4u /* the body goes to a file, see body_fd() */
 
 struct scorpio_route {
 	const char *method;  /* "GET" also answers HEAD; NULL ends a table */
@@ -70,6 +74,9 @@ struct scorpio_serve {
 	const char *token;   /* bearer token that others than loopback need */
 	const struct scorpio_route *routes; /* borrowed until close */
 	void *ctx;                          /* given to every handler */
+	/* since ABI 1.3, for SCORPIO_ROUTE_UPLOAD */
+	const char *upload_dir; /* where bodies are kept meanwhile; copied */
+	uint64_t upload_max;    /* bytes of one; more is answered with 413 */
 };
 #define SCORPIO_SERVE_INSECURE 1u /* open beyond loopback without a token */
 
@@ -116,6 +123,17 @@ struct scorpio_http_service {
 	int (*reply_body)(struct scorpio_request *r, int status,
 			  const char *const *headers,
 			  const struct scorpio_body *body);
+
+	/* -- since ABI 1.3 -- */
+
+	/* The body of an upload: a file without a name in upload_dir, readable,
+	 * of *ret_n bytes. Borrowed until the handler returns; linkat() gives it
+	 * a name. -1: there was no body. */
+	int (*body_fd)(const struct scorpio_request *r, uint64_t *ret_n);
+	/* n bytes of a file from offset; the descriptor is duplicated. */
+	int (*reply_file)(struct scorpio_request *r, int status,
+			  const char *const *headers, int fd, uint64_t offset,
+			  uint64_t n);
 };
 
 /* -- sources and the store ------------------------------------------------------ */

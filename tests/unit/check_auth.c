@@ -93,6 +93,10 @@ START_TEST(loopback)
 	ck_assert_int_eq(ask(&open_policy, (struct auth_facts){
 			.place = AUTH_LOOPBACK, .is_public = true,
 			.host = "evil.example" }), 403);
+	/* a server that is meant for any name */
+	ck_assert_int_eq(ask(&open_policy, (struct auth_facts){
+			.place = AUTH_LOOPBACK, .is_public = true,
+			.any_host = true, .host = "cache.example" }), 0);
 }
 END_TEST
 
@@ -142,6 +146,11 @@ START_TEST(pages)
 	ck_assert_int_eq(ask(&open_policy, f), 415);
 	f.content_type = NULL;
 	ck_assert_int_eq(ask(&open_policy, f), 415);
+	/* uploads are of any type, from no other origin either */
+	f.any_type = true;
+	ck_assert_int_eq(ask(&open_policy, f), 0);
+	f.sec_fetch_site = "cross-site";
+	ck_assert_int_eq(ask(&open_policy, f), 403);
 }
 END_TEST
 

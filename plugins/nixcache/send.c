@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nixcache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nix32.h"
+
+static const char *const text_headers[] = {
+	"Content-Type: text/plain; charset=utf-8", NULL };
+static const char *const info_headers[] = { "Content-Type: text/x-nix-narinfo",
+					    NULL };
+static const char *const json_headers[] = { "Content-Type: application/json",
+					    NULL };
+
+int send_status(struct nixcache_role *s, struct scorpio_request *r, int status,
+		const char *text)
+{
+	return s->http->reply(r, status, text_headers, text, strlen(text));
+}
+
+static int not_here(struct nixcache_role *s, struct scorpio_request *r)
+{
+	return send_status(s, r, 404, "404\n");
+}
+
+int send_health(void *ctx, struct scorpio_request *r)
+{
+	return send_status(ctx, r, 200, "ok\n");
+}
+
+/* -- descriptions ------------------------------------------------------------------------ */
+
+static char *signature(struct nixcache_role *s, const struct nixkey *k,
+		       const struct narinfo *i)
+{
+	auto_free char *text = nixtrust_fingerprint(s->format.store_dir, i);
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	uint8_t sig[64];
+	unsigned char b64[96];
+	size_t len = sizeof(sig);
+	char *line = NULL;
+
+	if (c && text &&
+	    EVP_DigestSignInit(c, NULL, NULL, NULL, k->key) == 1 &&
+	    EVP_DigestSign(c, sig, &len, (const uint8_t *)text,
+			   strlen(text)) == 1) {
+		EVP_EncodeBlock(b64, sig, (int)len);
+		if (asprintf(&line, "Sig: %s:%s\n", k->name, b64) < 0)
+			line = NULL;
+	}
+	EVP_MD_CTX_free(c);
+	return line;
+}
+
+/* Ours is added to those that came along. */
+static int sign(struct nixcache_role *s, char **text)
+{
+	const char *why;
+	struct narinfo *i;
+	int rc = s->n_keys ? narinfo_parse(*text, strlen(*text),
+					   s->format.store_dir, &i, &why) : 1;
+
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	for (unsigned k = 0; k < s->n_keys && !rc; k++) {
+		auto_free char *line = signature(s, &s->keys[k], i);
+		char *more;
+
+		if (!line || asprintf(&more, "%s%s", *text, line) < 0) {
+			rc = -ENOMEM;
+			break;
+		}
+		free(*text);
+		*text = more;
+	}
+	narinfo_free(i);
+	return rc;
+}
+
+static int cache_info(struct nixcache_role *s, struct scorpio_request *r)
+{
+	static const char *const headers[] = {
+		"Content-Type: text/x-nix-cache-info", NULL };
+	char text[512];
+
+	snprintf(text, sizeof(text), "StoreDir: %.300s\nWantMassQuery: 1\n"
+		 "Priority: %lld\n", s->format.store_dir,
+		 (long long)s->priority);
+	return s->http->reply(r, 200, headers, text, strlen(text));
+}
+
+static int info_text(struct nixcached *c, const char *file, char **ret)
+{
+	uint8_t hash[NIX_HASH];
+	size_t len;
+	int rc;
+
+	if (!nix32_decode(file, NIX_HASH_TEXT, hash, NIX_HASH))
+		return -ENOENT;
+	rc = file_read(c, file, NIX_NARINFO_MAX, ret, &len);
+	if (rc == -ENOENT) {
+		rc = pull_info(c, hash);
+		if (!rc)
+			rc = file_read(c, file, NIX_NARINFO_MAX, ret, &len);
+	}
+	return rc ? rc : sign(c->role, ret);
+}
+
+static int send_text_file(struct nixcached *c, struct scorpio_request *r,
+			  const char *path, size_t max,
+			  const char *const *headers)
+{
+	auto_free char *text = NULL;
+	size_t len;
+	int rc = file_read(c, path, max, &text, &len);
+
+	if (rc == -ENOENT)
+		return not_here(c->role, r);
+	return rc ? rc : c->role->http->reply(r, 200, headers, text, len);
+}
+
+int send_info(void *ctx, struct scorpio_request *r)
+{
+	struct nixcache_role *s = ctx;
+	const char *file = s->http->param(r, "file");
+	struct nixcached *c = cache_of(s, r, false);
+	size_t n = strlen(file);
+	auto_free char *text = NULL;
+	int rc;
+
+	if (!c)
+		return 0;
+	if (!strcmp(file, "nix-cache-info"))
+		return cache_info(s, r);
+	if (n == NIX_HASH_TEXT + 3 && !strcmp(file + NIX_HASH_TEXT, ".ls") &&
+	    file_name_ok(file))
+		return send_text_file(c, r, file, NIX_LISTING_MAX,
+				      json_headers);
+	if (n != NIX_HASH_TEXT + 8 || strcmp(file + NIX_HASH_TEXT, ".narinfo"))
+		return not_here(s, r);
+	rc = info_text(c, file, &text);
+	if (rc == -ENOENT)
+		return not_here(s, r);
+	return rc ? rc : s->http->reply(r, 200, info_headers, text,
+					strlen(text));
+}
+
+/* -- archives ------------------------------------------------------------------------------- */
+
+struct part {
+	uint64_t from, n;
+	int status;
+	char range[96];
+};
+
+/* "bytes=A-B", one part; anything else is no range. false: 416. */
+static bool parse_range(const char *h, uint64_t size, struct part *ret)
+{
+	unsigned long long a, b = UINT64_MAX;
+	int used = 0;
+
+	*ret = (struct part){ .n = size, .status = 200 };
+	if (!h || strncmp(h, "bytes=", 6) || strchr(h, ','))
+		return true;
+	if (h[6] == '-' && sscanf(h + 7, "%llu%n", &b, &used) == 1 &&
+	    !h[7 + used]) {
+		a = b < size ? size - b : 0;
+		b = UINT64_MAX;
+	} else if (h[6] < '0' || h[6] > '9' ||
+		   sscanf(h + 6, "%llu-%n", &a, &used) != 1 || !used ||
+		   (h[6 + used] && sscanf(h + 6 + used, "%llu", &b) != 1) ||
+		   b < a) {
+		return true;
+	}
+	if (a >= size)
+		return false;
+	ret->from = a;
+	ret->n = (b < size - 1 ? b + 1 : size) - a;
+	ret->status = 206;
+	snprintf(ret->range, sizeof(ret->range),
+		 "Content-Range: bytes %llu-%llu/%llu", a, a + ret->n - 1,
+		 (unsigned long long)size);
+	return true;
+}
+
+static int bad_range(struct nixcache_role *s, struct scorpio_request *r,
+		     uint64_t size)
+{
+	char range[64];
+	const char *headers[] = { range, NULL };
+
+	snprintf(range, sizeof(range), "Content-Range: bytes */%llu",
+		 (unsigned long long)size);
+	return s->http->reply(r, 416, headers, "", 0);
+}
+
+struct along { /* an answer that is read along with a transfer */
+	struct pull *pull;
+	uint64_t from;
+};
+
+static int64_t read_along(void *ctx, uint64_t pos, void *buf, uint64_t n)
+{
+	struct along *a = ctx;
+
+	return pull_read(a->pull, a->from + pos, buf, n);
+}
+
+static void end_along(void *ctx)
+{
+	struct along *a = ctx;
+
+	pull_put(a->pull);
+	free(a);
+}
+
+#define NAR_HEADERS(part)                                                      \
+	{ "Content-Type: application/x-nix-nar", "Accept-Ranges: bytes",       \
+	  "Cache-Control: public, max-age=31536000, immutable",                \
+	  (part).status == 206 ? (part).range : NULL, NULL }
+
+static int send_along(struct nixcached *c, struct scorpio_request *r,
+		      const char *name)
+{
+	struct nixcache_role *s = c->role;
+	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_along,
+				  .done = end_along };
+	struct along *a = calloc(1, sizeof(*a));
+	struct part part;
+	uint64_t size;
+	int rc = a ? pull_nar(c, name, &a->pull) : -ENOMEM;
+
+	if (rc) {
+		free(a);
+		return rc == -ENOENT ? not_here(s, r) : rc;
+	}
+	rc = pull_size(a->pull, &size);
+	if (rc || !parse_range(s->http->header(r, "Range"), size, &part)) {
+		end_along(a);
+		return rc ? rc : bad_range(s, r, size);
+	}
+	a->from = part.from;
+	b.ctx = a;
+	b.size = part.n;
+	const char *const headers[] = NAR_HEADERS(part);
+
+	return s->http->reply_body(r, part.status, headers, &b);
+}
+
+static int send_kept(struct nixcached *c, struct scorpio_request *r, int fd)
+{
+	struct nixcache_role *s = c->role;
+	struct stat st;
+	struct part part;
+
+	if (fstat(fd, &st))
+		return rolefail(s, -errno, "%s", strerror(errno));
+	if (!parse_range(s->http->header(r, "Range"), (uint64_t)st.st_size,
+			 &part))
+		return bad_range(s, r, (uint64_t)st.st_size);
+	const char *const headers[] = NAR_HEADERS(part);
+
+	return s->http->reply_file(r, part.status, headers, fd, part.from,
+				   part.n);
+}
+
+int send_nar(void *ctx, struct scorpio_request *r)
+{
+	struct nixcache_role *s = ctx;
+	const char *name = s->http->param(r, "name");
+	struct nixcached *c = cache_of(s, r, false);
+	auto_free char *path = NULL;
+	int fd, rc;
+
+	if (!c)
+		return 0;
+	if (!file_name_ok(name))
+		return not_here(s, r);
+	if (asprintf(&path, "nar/%s", name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	fd = openat(c->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* a client that only asks must not set off a transfer */
+	if (fd < 0 && !strcmp(s->http->method(r), "HEAD"))
+		return not_here(s, r);
+	if (fd < 0)
+		return send_along(c, r, name);
+	rc = send_kept(c, r, fd);
+	close(fd);
+	return rc;
+}
+
+/* -- logs and the like --------------------------------------------------------------------- */
+
+static int send_text(struct nixcache_role *s, struct scorpio_request *r,
+		     const char *kind, const char *const *headers)
+{
+	struct nixcached *c = cache_of(s, r, false);
+	auto_free char *path = c ? text_path(c, r, kind, false) : NULL;
+
+	if (!c)
+		return 0;
+	return path ? send_text_file(c, r, path, NIXCACHE_TEXT_MAX, headers)
+		    : not_here(s, r);
+}
+
+int send_log(void *ctx, struct scorpio_request *r)
+{
+	return send_text(ctx, r, "log", text_headers);
+}
+
+int send_realisation(void *ctx, struct scorpio_request *r)
+{
+	return send_text(ctx, r, "realisations", json_headers);
+}
+
+int send_trace(void *ctx, struct scorpio_request *r)
+{
+	return send_text(ctx, r, "build-trace-v2", json_headers);
+}
+
+int send_debuginfo(void *ctx, struct scorpio_request *r)
+{
+	return send_text(ctx, r, "debuginfo", json_headers);
+}

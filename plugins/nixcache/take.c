@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * take.c - uploads, as `nix copy --to` makes them: listings, then the archive,
+ * then its description. The archive is decompressed and hashed on arrival; a
+ * description counts only if it describes the archive that is here, and if all
+ * it refers to is here.
+ */
+#include "nixcache.h"
+
+#include <unistd.h>
+
+#include "nix32.h"
+
+#define PIECE 131072u
+
+/* -- archives -------------------------------------------------------------------------- */
+
+static int check_file(struct nixcached *c, int fd, uint64_t size,
+		      enum unpack_kind kind, struct sum *ret,
+		      struct nartree **ret_tree)
+{
+	struct check *k = check_new(c->role, kind);
+	uint8_t *buf = malloc(PIECE);
+	int rc = k && buf ? 0 : -ENOMEM;
+
+	for (uint64_t at = 0; at < size && !rc;) {
+		ssize_t n = pread(fd, buf, PIECE, (off_t)at);
+
+		rc = n > 0 ? check_feed(k, buf, (size_t)n)
+			   : rolefail(c->role, -EIO, "an upload cannot be read "
+				      "back");
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (!rc)
+		rc = check_end(k, ret, ret_tree);
+	check_free(k);
+	free(buf);
+	return rc;
+}
+
+/* Stock clients name an archive by its hash: then it has to be that. */
+static bool named_well(const char *name, const struct sum *s)
+{
+	uint8_t hash[NIX_SHA256];
+	size_t n = strcspn(name, ".");
+
+	return n != NIX32_SHA256 || !nix32_decode(name, n, hash, NIX_SHA256) ||
+	       !memcmp(hash, s->file_hash, NIX_SHA256);
+}
+
+static int keep_listing(struct nixcached *c, const char *name,
+			const struct nartree *t)
+{
+	auto_free char *path = NULL, *text = listing_text(t);
+
+	if (!text)
+		return 0;
+	if (asprintf(&path, "nar/.%s.ls", name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return file_write(c, path, text, strlen(text));
+}
+
+static int keep_upload(struct nixcached *c, const char *name, int fd,
+		       uint64_t size, enum unpack_kind kind)
+{
+	struct nartree *t = NULL;
+	struct sum sum;
+	int rc = check_file(c, fd, size, kind, &sum, &t);
+
+	if (!rc && !named_well(name, &sum))
+		rc = rolefail(c->role, -EBADMSG, "%s is not what was sent: its "
+			      "hash is another", name);
+	if (!rc)
+		rc = keep_listing(c, name, t);
+	if (!rc)
+		rc = check_keep(c, fd, name, &sum);
+	nartree_free(t);
+	return rc;
+}
+
+static int answer(struct nixcache_role *s, struct scorpio_request *r, int rc)
+{
+	const char *why = s->host->error_text(s->host, rc);
+
+	if (!rc)
+		return send_status(s, r, 201, "kept\n");
+	if (rc != -EBADMSG && rc != -EFBIG && rc != -ENOENT)
+		return rc;
+	rolelog(s, SCORPIO_LOG_WARN, "an upload is refused: %s", why);
+	return send_status(s, r, 400, why);
+}
+
+int take_nar(void *ctx, struct scorpio_request *r)
+{
+	struct nixcache_role *s = ctx;
+	const char *name = s->http->param(r, "name");
+	struct nixcached *c = cache_of(s, r, true);
+	enum unpack_kind kind;
+	uint64_t size;
+	int fd;
+
+	if (!c)
+		return 0;
+	fd = s->http->body_fd(r, &size);
+	if (!file_name_ok(name) || !file_kind(name, &kind) || fd < 0)
+		return send_status(s, r, 400, "not the name of an archive: "
+				   "HASH.nar, .nar.xz, .nar.zst, ...\n");
+	return answer(s, r, keep_upload(c, name, fd, size, kind));
+}
+
+/* -- descriptions ---------------------------------------------------------------------- */
+
+static bool is_here(struct nixcached *c, const char *base)
+{
+	char name[NIX_HASH_TEXT + sizeof(".narinfo")];
+	uint8_t hash[NIX_HASH];
+
+	snprintf(name, sizeof(name), "%.32s.narinfo", base);
+	return file_is(c, name) || (nix32_decode(base, NIX_HASH_TEXT, hash,
+						 NIX_HASH) &&
+				    !pull_info(c, hash));
+}
+
+static int check_info(struct nixcached *c, const char *file,
+		      const struct narinfo *i)
+{
+	struct sum sum;
+
+	if (strncmp(i->base, file, NIX_HASH_TEXT) != 0)
+		return rolefail(c->role, -EBADMSG, "%s describes %s", file,
+				i->base);
+	if (strncmp(i->url, "nar/", 4) != 0 || !file_name_ok(i->url + 4) ||
+	    sum_read(c, i->url + 4, &sum))
+		return rolefail(c->role, -EBADMSG, "%s: its archive (%s) is not "
+				"here: send that first", i->base, i->url);
+	if (sum.kind != i->compression || sum.nar_size != i->nar_size ||
+	    memcmp(sum.nar_hash, i->nar_hash, NIX_SHA256) != 0 ||
+	    (i->file_size && i->file_size != sum.file_size))
+		return rolefail(c->role, -EBADMSG, "%s: NarHash or NarSize is "
+				"not that of its archive", i->base);
+	for (uint32_t k = 0; k < i->n_refs; k++) {
+		if (!strcmp(i->refs[k], i->base) || is_here(c, i->refs[k]))
+			continue;
+		return rolefail(c->role, -EBADMSG, "%s refers to %s, which is "
+				"not here: send that first", i->base,
+				i->refs[k]);
+	}
+	return 0;
+}
+
+/* Our own listing becomes the path's, once it is known whose it is. */
+static int name_listing(struct nixcached *c, const struct narinfo *i)
+{
+	auto_free char *from = NULL, *text = NULL;
+	char to[NIX_HASH_TEXT + 4];
+	size_t len;
+
+	if (asprintf(&from, "nar/.%s.ls", i->url + 4) < 0) {
+		from = NULL;
+		return -ENOMEM;
+	}
+	if (!file_is(c, from))
+		return 0;
+	snprintf(to, sizeof(to), "%.32s.ls", i->base);
+	int rc = file_read(c, from, NIX_LISTING_MAX, &text, &len);
+
+	return rc ? rc : file_write(c, to, text, len);
+}
+
+static int keep_info(struct nixcached *c, const char *file, const char *text,
+		     size_t len)
+{
+	const char *why;
+	struct narinfo *i = NULL;
+	int rc = narinfo_parse(text, len, c->role->format.store_dir, &i, &why);
+
+	if (rc)
+		return rolefail(c->role, -EBADMSG, "%s: %s", file, why);
+	rc = check_info(c, file, i);
+	if (!rc)
+		rc = name_listing(c, i);
+	if (!rc)
+		rc = file_write(c, file, text, len);
+	narinfo_free(i);
+	return rc;
+}
+
+/* The body as text, caller frees. */
+static int body_text(struct nixcache_role *s, struct scorpio_request *r,
+		     size_t max, char **ret, size_t *ret_len)
+{
+	uint64_t size;
+	int fd = s->http->body_fd(r, &size);
+	char *text;
+
+	if (size > max)
+		return rolefail(s, -EFBIG, "more than %zu bytes", max);
+	text = malloc(size + 1);
+	if (!text)
+		return -ENOMEM;
+	if (size && pread(fd, text, size, 0) != (ssize_t)size) {
+		free(text);
+		return rolefail(s, -EIO, "an upload cannot be read back");
+	}
+	text[size] = '\0';
+	*ret = text;
+	*ret_len = size;
+	return 0;
+}
+
+static bool ends(const char *s, const char *end)
+{
+	size_t n = strlen(s), e = strlen(end);
+
+	return n > e && !strcmp(s + n - e, end);
+}
+
+int take_info(void *ctx, struct scorpio_request *r)
+{
+	struct nixcache_role *s = ctx;
+	const char *file = s->http->param(r, "file");
+	struct nixcached *c = cache_of(s, r, true);
+	auto_free char *text = NULL;
+	size_t len;
+	int rc;
+
+	if (!c)
+		return 0;
+	/* ours is made from the archive, and what we are is our own to say */
+	if (ends(file, ".ls") || !strcmp(file, "nix-cache-info"))
+		return send_status(s, r, 200, "not needed\n");
+	if (!ends(file, ".narinfo") || !file_name_ok(file) ||
+	    strlen(file) != NIX_HASH_TEXT + 8)
+		return send_status(s, r, 404, "nothing of a binary cache\n");
+	rc = body_text(s, r, NIX_NARINFO_MAX, &text, &len);
+	return answer(s, r, rc ? rc : keep_info(c, file, text, len));
+}
+
+/* -- logs, realisations and the like: kept as they come --------------------------------- */
+
+static int take_text(struct nixcache_role *s, struct scorpio_request *r,
+		     const char *kind)
+{
+	struct nixcached *c = cache_of(s, r, true);
+	auto_free char *text = NULL, *path = NULL;
+	size_t len;
+	int rc;
+
+	if (!c)
+		return 0;
+	if (s->http->header(r, "Content-Encoding"))
+		return send_status(s, r, 415, "send it without an encoding\n");
+	path = text_path(c, r, kind, true);
+	if (!path)
+		return send_status(s, r, 400, "not a name\n");
+	rc = body_text(s, r, NIXCACHE_TEXT_MAX, &text, &len);
+	return answer(s, r, rc ? rc : file_write(c, path, text, len));
+}
+
+int take_log(void *ctx, struct scorpio_request *r)
+{
+	return take_text(ctx, r, "log");
+}
+
+int take_realisation(void *ctx, struct scorpio_request *r)
+{
+	return take_text(ctx, r, "realisations");
+}
+
+int take_trace(void *ctx, struct scorpio_request *r)
+{
+	return take_text(ctx, r, "build-trace-v2");
+}
+
+int take_debuginfo(void *ctx, struct scorpio_request *r)
+{
+	return take_text(ctx, r, "debuginfo");
+}
