@@ -8,6 +8,7 @@ set -euo pipefail
 . "$TESTLIB/antares.sh"
 requires fuse git python3 curl jq
 
+cd "$SCRATCH"
 antares_setup
 start_daemon
 mkdir "$SCRATCH/bin"
