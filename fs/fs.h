@@ -290,6 +290,7 @@ struct fs_path_info {
 	uint32_t mode;
 	uint64_t ino;
 	struct scorpio_id id; /* content id in the source */
+	struct scorpio_id shown; /* the same as its layers made it */
 	struct store_key key; /* of the content in the store */
 	uint64_t size;        /* SCORPIO_SIZE_UNKNOWN if not learned yet */
 	int64_t mtime_ns;

@@ -225,7 +225,8 @@ int fs_path(struct fs *f, const char *path, int64_t deadline,
 		i.kind = at.kind;
 		i.mode = at.mode;
 		i.ino = at.ino;
-		i.id = at.id;
+		i.id = source_plain_id(m->source, &at.id);
+		i.shown = at.id;
 		i.size = at.size;
 		i.mtime_ns = at.mtime_ns;
 		rc = content_info(m, &at, &i);

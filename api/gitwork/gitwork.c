@@ -230,7 +230,7 @@ int gitjob_look(struct gitjob *j, const struct fs_mount_info *i)
 	free(j->label);
 	j->rev = xstrdup(i->rev);
 	j->label = xstrdup(i->label ? i->label : "");
-	j->root = root.id;
+	j->root = root.shown;
 	j->time_ns = root.mtime_ns;
 	j->space = (uint16_t)(root.key.bytes[0] << 8 | root.key.bytes[1]);
 	fs_path_info_done(&root);

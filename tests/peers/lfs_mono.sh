@@ -32,5 +32,7 @@ assert_eq "$(getfattr --only-values -n user.scorpio.oid "$SCRATCH/m/a.bin" \
     2>/dev/null)" "$(git -C "$SCRATCH/repo" rev-parse HEAD:a.bin)" "its blob"
 assert_eq "$(getfattr --only-values -n user.scorpio.oid "$SCRATCH/m/src" \
     2>/dev/null)" "$(git -C "$SCRATCH/repo" rev-parse HEAD:src)" "its tree"
+assert_eq "$(scorpio_cli info "$SCRATCH/m/src" --json | jq -r .id)" \
+    "$(git -C "$SCRATCH/repo" rev-parse HEAD:src)" "its tree, by info"
 lfs_obedient
 mono_blameless
