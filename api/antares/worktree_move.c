@@ -163,7 +163,7 @@ static void clean(struct antares *a, struct amount *m, const char *rev,
 
 	json_array_foreach((json_t *)(uintptr_t)committed, i, v) {
 		const char *path = json_get_text(v, "path", "");
-		char now[41], got[41];
+		char now[41] = "", got[41] = "";
 		int rc = worktree_hash_now(m->dir, path, now);
 
 		if (!rc)

@@ -151,7 +151,9 @@ static int check_base(const struct leaf *l, const char *name,
 	if (!base || (now && is_tree(now)) ||
 	    (now && new && !strcmp(now->hex, new)))
 		return 0;
-	if (want ? now && !strcmp(now->hex, want) : !now)
+	if (!now && !want)
+		return 0;
+	if (now && want && !strcmp(now->hex, want))
 		return 0;
 	return fail(-ESTALE, "%s changed on the server since: mount again, and "
 		    "make the change there", name);

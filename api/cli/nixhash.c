@@ -105,6 +105,7 @@ static int read_names(DIR *dir, char ***ret, size_t *ret_n)
 	char **names = NULL;
 	struct dirent *x;
 	size_t n = 0;
+	int e;
 
 	errno = 0;
 	while ((x = readdir(dir))) {
@@ -115,10 +116,12 @@ static int read_names(DIR *dir, char ***ret, size_t *ret_n)
 						sizeof(*names));
 		names[n++] = xstrdup(x->d_name);
 	}
-	qsort(names, n, sizeof(*names), by_bytes);
+	e = errno;
+	if (names)
+		qsort(names, n, sizeof(*names), by_bytes);
 	*ret = names;
 	*ret_n = n;
-	return errno ? fail(-errno, "readdir: %s", strerror(errno)) : 0;
+	return e ? fail(-e, "readdir: %s", strerror(e)) : 0;
 }
 
 static int dump_dir(struct dump *d, int parent, const char *name)

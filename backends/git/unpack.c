@@ -79,7 +79,7 @@ static uint8_t *take(struct gitunpack *u, uint64_t size)
 /* Exactly size bytes from here into `to`. */
 static bool inflate_to(struct reading *r, uint8_t *to, size_t size)
 {
-	uint8_t none;
+	uint8_t none = 0;
 
 	if (inflateReset(&r->z) != Z_OK)
 		return false;

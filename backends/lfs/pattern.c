@@ -62,9 +62,9 @@ static const char *bracket(const char *p, const char *end, uint8_t c,
 			   bool *ret_hit)
 {
 	bool not = ++p < end && (*p == '!' || *p == '^'), hit = false;
-	const char *first = p += not;
+	const char *first = p + not;
 
-	while (p < end && (*p != ']' || p == first)) {
+	for (p = first; p < end && (*p != ']' || p == first);) {
 		p = member(p, end, c, &hit);
 		if (!p)
 			return NULL;

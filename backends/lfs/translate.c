@@ -121,10 +121,12 @@ static int texts_add(struct lfs *s, struct texts *t, const struct lfsjob *job,
 	if (t->n == t->cap) {
 		uint32_t cap = t->cap ? 2 * t->cap : 16;
 		struct lfstext *v = realloc(t->v, cap * sizeof(*v));
-		char **paths = v ? realloc(t->paths, cap * sizeof(*paths)) :
-				   NULL;
+		char **paths;
 
-		t->v = v ? v : t->v;
+		if (!v)
+			return lfs_nomem(s);
+		t->v = v;
+		paths = realloc(t->paths, cap * sizeof(*paths));
 		if (!paths)
 			return lfs_nomem(s);
 		t->paths = paths;
