@@ -41,8 +41,8 @@ void kept_free(struct kept *k); /* closes what is left in fd */
 int keeper_connect(struct keeper **ret);
 void keeper_free(struct keeper *k); /* NULL is fine, as in all of these */
 int keeper_pid(const struct keeper *k); /* 0 without one */
-/* How often the daemon was started again, when the last one was seen to be
- * gone (monotonic, 0 if there was none). */
+/* How often the daemon was started again, when the last one that served was
+ * seen to be gone (monotonic, 0 if there was none). */
 uint64_t keeper_restarts(const struct keeper *k);
 int64_t keeper_lost_ns(const struct keeper *k);
 /* This process shall only say whether it could take over: exit with 0, or with

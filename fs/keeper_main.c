@@ -47,7 +47,7 @@ struct state {
 	int64_t started, ready, beat, looked, stop_at;
 	int64_t start_at, replace_at; /* 0: not */
 	uint64_t starts;
-	int64_t lost; /* when the last one was seen to be gone */
+	int64_t lost; /* when the last one that served was seen to be gone */
 	int failures;
 
 	struct spawned check; /* pid 0: none */
@@ -124,7 +124,8 @@ static void lost_daemon(struct state *s, int status)
 		  sig ? "was ended by signal" : "ended with code",
 		  sig ? sig : WEXITSTATUS(status),
 		  s->replacing ? ": it is replaced" : "");
-	s->lost = now_ns();
+	if (s->serving || !s->lost) /* else it is away for longer still */
+		s->lost = now_ns();
 	if (s->failures >= GIVE_UP) {
 		log_error("keeper", "it dies again and again: giving up");
 		finish(s, EXIT_FAILED, false);
