@@ -496,6 +496,13 @@ struct scorpio_id source_plain_id(const struct source *s,
 	return stage_plain_id(s->stage, id);
 }
 
+uint32_t source_id_kind(const struct source *s, const struct scorpio_id *id)
+{
+	return stage_made_by_layer(s->stage, id)
+		       ? SCORPIO_ID_OPAQUE
+		       : stage_source_ops(s->stage)->id_kind;
+}
+
 bool source_needs_path(const struct source *s)
 {
 	return stage_needs_path(s->stage);

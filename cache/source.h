@@ -81,6 +81,9 @@ const struct scorpio_backend *source_bottom(const struct source *s);
 /* What an id of a layer stands for there; others as they are. */
 struct scorpio_id source_plain_id(const struct source *s,
 				  const struct scorpio_id *id);
+/* What a blob's id is made of, SCORPIO_ID_*: of ids that a layer made nothing is
+ * known. */
+uint32_t source_id_kind(const struct source *s, const struct scorpio_id *id);
 /* Refs must carry paths, for one of them. */
 bool source_needs_path(const struct source *s);
 uint32_t source_instance_flags(const struct source *s);

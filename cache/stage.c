@@ -418,11 +418,16 @@ struct scorpio_id stage_plain_id(const struct stage *s,
 	return plain;
 }
 
+bool stage_made_by_layer(const struct stage *s, const struct scorpio_id *id)
+{
+	return s->below && id->len == SCORPIO_ID_MAX;
+}
+
 uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id)
 {
 	const struct scorpio_backend *ops = bottom(s)->ops;
 
-	if ((s->below && id->len == SCORPIO_ID_MAX) ||
+	if (stage_made_by_layer(s, id) ||
 	    ops->flags & SCORPIO_BACKEND_VERIFIES)
 		return SCORPIO_ID_OPAQUE;
 	return ops->id_kind;

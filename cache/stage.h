@@ -46,6 +46,7 @@ bool stage_needs_path(const struct stage *s);
  * layer made it. */
 struct scorpio_id stage_plain_id(const struct stage *s,
 				 const struct scorpio_id *id);
+bool stage_made_by_layer(const struct stage *s, const struct scorpio_id *id);
 /* What a blob of that id is verified against (SCORPIO_ID_*): ids that a layer
  * made are its own affair, all others are the source's. */
 uint32_t stage_id_kind(const struct stage *s, const struct scorpio_id *id);

@@ -175,7 +175,7 @@ static int digest(struct settling *s, const struct item *i, const char *head,
 static bool equals_id(struct settling *s, const struct item *i,
 		      const struct scorpio_id *id)
 {
-	uint32_t kind = source_backend(s->m->source)->id_kind;
+	uint32_t kind = source_id_kind(s->m->source, id);
 	bool git = kind == SCORPIO_ID_GIT;
 	uint8_t out[SHA256_LEN];
 	char head[32] = "";
@@ -199,7 +199,7 @@ static bool keep_in_store(struct settling *s, const struct item *i,
 {
 	struct store *store = s->m->store;
 	struct store_key key = store_key(s->m->space, id);
-	uint32_t kind = source_backend(s->m->source)->id_kind;
+	uint32_t kind = source_id_kind(s->m->source, id);
 	struct blob_writer *w;
 
 	if (blob_writer_new(store, &key, id, kind, i->size, &w))
