@@ -103,6 +103,8 @@ static bool split(const char *p, const char *end, struct line *l)
 		l->macro = true;
 		p += 6;
 		p += skip(p, end);
+		if (p == end)
+			return false;
 	}
 	if (*p == '"' && !l->macro) {
 		p = unquote(p + 1, end, l);
