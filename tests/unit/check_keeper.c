@@ -262,14 +262,16 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *s = suite_create("keeper");
-	TCase *t = tcase_create("keeper");
+	Suite *s;
+	TCase *t;
 	SRunner *sr;
 	int failed;
 
 	if (argc == 3)
 		return play(argv[1], argv[2]);
 	log_set_level("off");
+	s = suite_create("keeper");
+	t = tcase_create("keeper");
 	sr = srunner_create(s);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
