@@ -5,7 +5,7 @@
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/nix.sh"
-requires fuse curl
+requires fuse curl jq
 nix_setup
 
 nix_tree "$SCRATCH/tree" 40
@@ -30,7 +30,7 @@ try() {
     mount_source "${SOURCE:-$url}" "$m"
     assert_fails cat "$m/$tree/${3:-file}"
     case $OUTPUT in
-    *"Input/output error"* | *"File too large"*) ;;
+    *"Input/output error"* | *"File too large"* | *"timed out"*) ;;
     *) fail "$1: $OUTPUT" ;;
     esac
     scorpio_cli umount "$m" >/dev/null
@@ -59,6 +59,10 @@ try "a server that fails" '[{"path": "narinfo", "status": 500}]'
 try "a wrong byte in the archive" '[{"path": "nar/", "flip": 200000}]'
 try "an archive that is not there" '[{"path": "nar/", "status": 404}]'
 try "an archive cut off" '[{"path": "nar/", "cut": 100000, "norange": true}]'
+cp "$DAEMON_CONFIG" "$SCRATCH/patient.toml"
+printf '[fetch]\nstall_timeout = "1s"\n' >>"$DAEMON_CONFIG"
+try "an archive that stalls" '[{"path": "nar/", "stall": 100000}]'
+cp "$SCRATCH/patient.toml" "$DAEMON_CONFIG"
 head -c 500000 "$SCRATCH/cache/$nar" >"$SCRATCH/short"
 try "an archive too short" '[{"path": "nar/", "file": "'"$SCRATCH/short"'"}]'
 cat "$SCRATCH/cache/$nar" /etc/passwd >"$SCRATCH/long"
@@ -78,6 +82,44 @@ nix_forget
 mount_source "$url" "$m"
 assert_fails readlink "$m/$tree/dangling"
 scorpio_cli umount "$m"
+
+# names that no directory can hold: in a listing, and in the archive with a hash
+# that is right
+for name in .. a/b; do
+    jq -c --arg n "$name" '.root.entries[$n] = .root.entries.file |
+        del(.root.entries.file)' "$SCRATCH/cache/$h.ls" >"$SCRATCH/named"
+    nix_faults '[{"path": "\\.ls", "file": "'"$SCRATCH/named"'"}]'
+    nix_forget
+    mount_source "$url" "$m"
+    assert_same_tree "$m/$tree" "$NIX_STORE/$tree"
+    scorpio_cli umount "$m"
+done
+python3 - "$SCRATCH" <<'EOF'
+import hashlib, struct, sys
+def s(b):
+    return struct.pack("<Q", len(b)) + b + bytes(-len(b) % 8)
+def node(name):
+    return (s(b"nix-archive-1") + s(b"(") + s(b"type") + s(b"directory") +
+            s(b"entry") + s(b"(") + s(b"name") + s(name) + s(b"node") +
+            s(b"(") + s(b"type") + s(b"regular") + s(b"contents") + s(b"x") +
+            s(b")") + s(b")") + s(b")"))
+for i, name in enumerate([b"..", b"a/b", b""]):
+    nar = node(name)
+    base = sys.argv[1] + "/hostile%d" % i
+    open(base + ".nar", "wb").write(nar)
+    open(base + ".sha", "w").write(hashlib.sha256(nar).hexdigest() + " %d\n" %
+                                   len(nar))
+EOF
+sed -i 's/^negative_ttl = 0/negative_ttl = 0\nrequire_signatures = false/' "$DAEMON_CONFIG"
+for i in 0 1 2; do
+    read -r sha size <"$SCRATCH/hostile$i.sha"
+    sed "s/^NarHash: .*/NarHash: sha256:$sha/; s/^NarSize: .*/NarSize: $size/;
+        /^Sig:/d; /^References:/s/ .*/ /" "$info" >"$SCRATCH/hostile$i.info"
+    try "a hostile name in the archive ($i)" '[
+        {"path": "narinfo", "file": "'"$SCRATCH/hostile$i.info"'"},
+        {"path": "nar/", "file": "'"$SCRATCH/hostile$i.nar"'"}]'
+done
+sed -i '/^require_signatures = false/d' "$DAEMON_CONFIG"
 
 # listings that are no use: the archive tells
 other='{\"version\":1,\"root\":{\"type\":\"regular\",\"size\":5}}'
