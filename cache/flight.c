@@ -456,6 +456,7 @@ struct flights *flight_new(const struct flight_options *o)
 	f->o = *o;
 	f->o.slots = MAX(o->slots, 1u);
 	f->o.batch_max = MAX(o->batch_max, 1u);
+	f->o.sizes_max = MAX(o->sizes_max, f->o.batch_max);
 	if (!f->o.retry_ns)
 		f->o.retry_ns = 50 * NS_PER_MS;
 	if (!f->o.quiet_ns)

@@ -38,6 +38,7 @@ struct flight_options {
 	 * objects are asked for again later. More: one slot is for demand. */
 	unsigned slots;
 	unsigned batch_max;
+	unsigned sizes_max; /* in a call for sizes, which are small; 0: same */
 	/* The first want of an idle queue waits so long for company, demand only
 	 * while other demand is under way (then in proportion to what a call
 	 * takes, when that is long); 0 = not at all. */

@@ -27,6 +27,11 @@ static bool slot_free(const struct flights *f, enum want_prio prio)
 	       f->running_prefetch < (slots > 3 ? slots - 2 : 1);
 }
 
+static uint32_t batch_max(const struct flights *f, enum want_kind kind)
+{
+	return kind == WANT_SIZE ? f->o.sizes_max : f->o.batch_max;
+}
+
 /* The queue of this priority that has waited longest and may go now. */
 static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
 {
@@ -40,7 +45,7 @@ static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
 		if (q->gather_until > now &&
 		    q->len < (prio == WANT_DEMAND
 				      ? MIN(GATHER_ENOUGH, f->o.batch_max)
-				      : f->o.batch_max))
+				      : batch_max(f, kind)))
 			alarm_set(&f->alarm, q->gather_until);
 		else if (!best || q->head->queued_at < best->head->queued_at)
 			best = q;
@@ -95,7 +100,7 @@ static void take_flight(struct flights *f, struct call *c, struct flight *fl)
 
 static void start_batch(struct flights *f, struct queue *q)
 {
-	uint32_t n = MIN(q->len, f->o.batch_max);
+	uint32_t n = MIN(q->len, batch_max(f, q->head->kind));
 	struct call *c = xcalloc(1, sizeof(*c));
 
 	c->flights = xcalloc(n, sizeof(struct flight *));

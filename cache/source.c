@@ -12,6 +12,7 @@
 #define SINGLE_CALLS  32u /* where each call is for few objects */
 #define SINGLE_BATCH  4u
 #define BATCH_MAX     1000u
+#define SIZES_MANY    8u
 #define GATHER_NS     (1 * NS_PER_MS)
 #define AUX_THREADS   4
 #define CLOSE_MS      10000
@@ -321,6 +322,8 @@ static void open_flights(struct source *s, const struct source_options *o)
 		.name = s->name,
 		.slots = MIN(MAX(slots, 2u), stage_calls(s->stage)),
 		.batch_max = MIN(batch_max, stage_info(s->stage)->batch_max),
+		.sizes_max = MIN(SIZES_MANY * batch_max,
+				 stage_info(s->stage)->batch_max),
 		.gather_ns = s->local ? 0 : GATHER_NS,
 		.no_sizes = !stage_has_sizes(s->stage),
 		.run = run_batch,

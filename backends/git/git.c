@@ -12,6 +12,8 @@
 #include "remote.h"
 #include "repo.h"
 
+#define REQUEST_MAX 10000u /* ids in one request */
+
 extern const struct scorpio_backend scorpio_git_backend;
 
 int gitsource_missing(struct gitsource *s, const git_oid *oid)
@@ -83,6 +85,8 @@ static int git_open(const struct scorpio_host *host, const char *url,
 		return rc;
 	}
 	info->id_space = "git";
+	if (s->remote) /* sizes are small, and a request costs a process there */
+		info->batch_max = REQUEST_MAX;
 	*ret_self = s;
 	return 0;
 }

@@ -67,6 +67,18 @@ START_TEST(batches_are_full)
 }
 END_TEST
 
+START_TEST(sizes_come_in_larger_batches)
+{
+	struct crowd *c = crowd_new(1000, 1, 1, WANT_SIZE, WANT_READAHEAD);
+
+	crowd_restart((struct flight_options){ .sizes_max = 1000,
+					       .gather_ns = NS_PER_S });
+	crowd_send(c);
+	crowd_end(c, 0);
+	ck_assert_uint_eq(srv.n_calls, 1);
+}
+END_TEST
+
 START_TEST(wants_gather_while_slots_are_taken)
 {
 	struct crowd **busy = crowd_occupy(WANT_DEMAND, 4), *c[50];
@@ -513,6 +525,7 @@ int main(void)
 	tcase_add_test(t, joins_a_running_fetch);
 	tcase_add_test(t, kinds_are_apart);
 	tcase_add_test(t, batches_are_full);
+	tcase_add_test(t, sizes_come_in_larger_batches);
 	tcase_add_test(t, wants_gather_while_slots_are_taken);
 	tcase_add_test(t, large_batch_skips_the_window);
 	tcase_add_test(t, prefetch_leaves_a_slot_for_demand);
