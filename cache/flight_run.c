@@ -43,9 +43,8 @@ static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
 		if (!q->head)
 			continue;
 		if (q->gather_until > now &&
-		    q->len < (prio == WANT_DEMAND
-				      ? MIN(GATHER_ENOUGH, f->o.batch_max)
-				      : batch_max(f, kind)))
+		    q->len < MIN(batch_max(f, kind),
+				 prio ? UINT32_MAX : GATHER_ENOUGH))
 			alarm_set(&f->alarm, q->gather_until);
 		else if (!best || q->head->queued_at < best->head->queued_at)
 			best = q;

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# 20 ms away: 500 scattered files; and one file at depth 6, in round trips. With tc netem on a veth pair between two
-# network namespaces; where the kernel has no netem, through a relay that
-# delays data by the same (said in the rows).
+# 20 ms away: 500 scattered files; and one file at depth 6, in round trips. With
+# tc netem on a veth pair between two network namespaces; where the kernel has
+# no netem, through a relay that delays data by the same (said in the rows).
 set -euo pipefail
 . "$SCORPIO_SRC/tests/bench/lib.sh"
 
