@@ -56,11 +56,19 @@ static struct source_config view_of(void *ctx, const char *url)
 {
 	struct daemon *d = ctx;
 	const struct scorpio_backend *b = registry_by_url(url);
-	struct view *v = xcalloc(1, sizeof(*v));
+	const struct config_source *source;
+	struct view *v;
 	ranked_scope(&d->lock);
 
+	source = config_source_by_url(d->config, url);
+	for (v = d->views; v; v = v->next)
+		if (v->view.config == d->config && v->view.source == source &&
+		    v->view.backend == (b ? b->name : NULL))
+			return (struct source_config){ .get = view_get,
+						       .ctx = &v->view };
+	v = xcalloc(1, sizeof(*v));
 	v->view.config = config_get(d->config);
-	v->view.source = config_source_by_url(d->config, url);
+	v->view.source = source;
 	v->view.backend = b ? b->name : NULL;
 	v->next = d->views;
 	d->views = v;

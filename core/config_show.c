@@ -279,6 +279,7 @@ static const char tail[] =
 "# [source.example]\n"
 "# url = \"https://git.example.org/group\"\n"
 "# token_file = \"~/.config/scorpio/example.token\"\n"
+"# redirect = \"buck-out, target\"  # build output, on the local disk\n"
 "\n"
 "# -- a mount made when the daemon starts -- repeat for more\n"
 "# [[mount]]\n"

@@ -85,8 +85,12 @@ struct fs_mount_request {
 	 * change, and begin again if it holds none and another rev is asked. */
 	bool transient;
 	/* Directories (relative paths) that live on the local disk outside of
-	 * the workspace; NULL-terminated, or NULL. So far any is -ENOTSUP. */
+	 * the workspace, on top of those it was mounted with before;
+	 * NULL-terminated, or NULL. -EPERM without the privilege to mount,
+	 * -EEXIST where something else is. */
 	const char *const *redirect;
+	const char *redirect_text; /* more, with commas; NULL: those of the
+				    * source's configuration */
 };
 
 #define FS_ID_LEN 36 /* a random UUID in lower case */
@@ -115,6 +119,7 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	bool resumed;     /* it was there before this mount */
 	bool named;       /* by the user: stays even without changes */
 	char *state_dir;  /* where its changes are; NULL if read-only */
+	char **redirects; /* NULL-terminated; NULL: none */
 	uint64_t changed; /* inodes that differ from the revision, and the
 			   * directories on the way to them */
 };

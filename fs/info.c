@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "fs/ahead.h"
+#include "fs/redirect.h"
 #include "fs/request.h"
 #include "fs/view.h"
 #include "fs/workspace.h"
@@ -51,6 +52,15 @@ static char *dup_or_null(const char *s)
 	return s ? xstrdup(s) : NULL;
 }
 
+static char **dup_list(char *const *list, size_t n)
+{
+	char **copy = n ? xcalloc(n + 1, sizeof(*copy)) : NULL;
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(list[i]);
+	return copy;
+}
+
 static const char *state_text(struct mount *m)
 {
 	if (__atomic_load_n(&m->dead, __ATOMIC_ACQUIRE))
@@ -83,6 +93,8 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 		i->state_dir = xstrdup(m->workspace->dir);
 		i->resumed = m->workspace->resumed;
 		i->named = m->workspace->named;
+		i->redirects = dup_list(m->workspace->redirects,
+					m->workspace->n_redirects);
 		i->changed = __atomic_load_n(&m->changes->count,
 					     __ATOMIC_RELAXED) - 1;
 	}
@@ -106,6 +118,9 @@ void fs_mount_info_done(struct fs_mount_info *i)
 	free(i->metadata);
 	free(i->workspace);
 	free(i->state_dir);
+	for (char **p = i->redirects; p && *p; p++)
+		free(*p);
+	free(i->redirects);
 	*i = (struct fs_mount_info){ 0 };
 }
 
@@ -219,7 +234,11 @@ int fs_path(struct fs *f, const char *path, int64_t deadline,
 	if (!m)
 		return fail(-EXDEV, "%s is not below a mount of this daemon",
 			    path);
-	rc = view_walk(m, rel, deadline, &at);
+	if (redirect_of(m, rel))
+		rc = fail(-EXDEV, "%s is redirected to the local disk "
+			  "(%s/redirect/%s)", path, m->workspace->dir, rel);
+	else
+		rc = view_walk(m, rel, deadline, &at);
 	if (!rc) {
 		memcpy(i.mount_id, m->id, sizeof(i.mount_id));
 		i.kind = at.kind;

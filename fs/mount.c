@@ -17,6 +17,7 @@
 #include "fs/known.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
+#include "fs/redirect.h"
 #include "fs/request.h"
 #include "fs/times.h"
 #include "fs/upper.h"
@@ -304,6 +305,8 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 		rc = workers_add(m->fs, m);
 		if (!rc)
 			rc = wait_for_init(m);
+		if (!rc)
+			rc = redirect_bind(m);
 		if (rc)
 			mountpoint_detach(m->dir, true);
 	}
@@ -320,9 +323,17 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 
 static int open_workspace(struct mount *m, const struct fs_mount_request *r)
 {
+	const struct fs_options *o = &m->fs->options;
+	struct fs_mount_request asked = *r;
+	struct source_config config;
 	struct workspace *w;
-	int rc = workspace_open(m->fs, r, m->id, source_url(m->source), &w);
+	int rc;
 
+	if (!r->redirect_text && o->config) {
+		config = o->config(o->ctx, r->source);
+		asked.redirect_text = config.get(&config, "redirect");
+	}
+	rc = workspace_open(m->fs, &asked, m->id, source_url(m->source), &w);
 	if (rc)
 		return rc;
 	lock_scope(&m->fs->lock); /* lists look */
@@ -516,10 +527,18 @@ int fs_unmount(struct fs *f, const char *id_or_dir, bool lazy)
 	/* its session may have ended from outside: then only we are left */
 	if (!__atomic_load_n(&m->dead, __ATOMIC_ACQUIRE)) {
 		if (lazy)
-			request_cancel_all(m);
-		rc = mountpoint_detach(m->dir, lazy);
+			request_cancel_all(m); /* what is below goes along */
+		else
+			rc = redirect_unbind(m);
+		if (!rc)
+			rc = mountpoint_detach(m->dir, lazy);
 	}
 	if (rc) {
+		cleanup_free char *why = xstrdup(error_text(rc));
+
+		if (redirect_bind(m))
+			log_warn("fs", "%s: %s", m->dir, error_text(-EIO));
+		fail(rc, "%s", why);
 		pthread_mutex_lock(&f->lock);
 		m->state = MOUNT_LIVE;
 		pthread_mutex_unlock(&f->lock);

@@ -139,7 +139,7 @@ int mountpoint_prepare(const char *dir, bool *ret_made)
 	return check_empty(dir);
 }
 
-static int fail_busy(const char *dir)
+int mountpoint_busy(const char *dir)
 {
 	cleanup_free char *who = mountpoint_users(dir);
 
@@ -159,7 +159,7 @@ static int detach_as_user(const char *dir, bool lazy)
 	if (rc)
 		return fail_prefix(rc, "fusermount3");
 	if (x.exit_status && strstr(x.error, "busy"))
-		return fail_busy(dir);
+		return mountpoint_busy(dir);
 	if (x.exit_status)
 		return fail(-EPERM, "%s: %s", dir, x.error);
 	return 0;
@@ -174,7 +174,7 @@ int mountpoint_detach(const char *dir, bool lazy)
 	if (errno == EINVAL || errno == ENOENT)
 		return 0; /* somebody was faster */
 	if (errno == EBUSY)
-		return fail_busy(dir);
+		return mountpoint_busy(dir);
 	return fail(-errno, "%s: %s", dir, strerror(errno));
 }
 

@@ -12,6 +12,8 @@
 int mountpoint_prepare(const char *dir, bool *ret_made);
 /* Ask the kernel to let go. -EBUSY if in use and not lazy. */
 int mountpoint_detach(const char *dir, bool lazy);
+/* -EBUSY with a text that names who uses it. */
+int mountpoint_busy(const char *dir);
 /* mountpoint_users.c: programs that have their working directory or an open
  * file at or below dir, as far as this user may know: "git (pid 7), ...". NULL:
  * none found. The caller frees. Does not touch the mount. */

@@ -10,6 +10,7 @@
  */
 #include "core/error.h"
 #include "fs/edit.h"
+#include "fs/redirect.h"
 #include "fs/status.h"
 
 struct told { /* a name the kernel may remember */
@@ -86,6 +87,15 @@ static int renew(struct reset *s, struct cnode *dir, const char *text)
 
 static int reset_dir(struct reset *s, struct cnode *dir, const char *low);
 
+/* Something is bound over it or below; it is no change. */
+static bool is_redirected(struct reset *s, const struct cname *name)
+{
+	cleanup_free char *path = changes_path(name->dir, name->name);
+
+	return path && !name->lower_kind && name->node && name->node->dir &&
+	       redirect_is(s->mount, path);
+}
+
 static int reset_name(struct reset *s, struct cname *name, const char *dir_low)
 {
 	cleanup_free char *low = dir_low ? status_join(dir_low, name->name)
@@ -95,6 +105,8 @@ static int reset_name(struct reset *s, struct cname *name, const char *dir_low)
 	bool file = n && S_ISREG(n->v.mode);
 	int rc;
 
+	if (is_redirected(s, name))
+		return 0;
 	if (n && status_in_place(name, low)) {
 		if (changes_is_dir(n))
 			return reset_dir(s, n, low);

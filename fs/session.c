@@ -273,9 +273,12 @@ int session_start(struct mount *m)
 		fuse_session_destroy(steal(&m->session));
 		return fail(rc == -EPERM ? -EACCES : rc,
 			    "cannot mount at %s: %s%s", m->dir, strerror(-rc),
-			    geteuid() ? " (is fusermount3 installed and "
-					"/dev/fuse accessible?)"
-				      : "");
+			    !geteuid()	  ? ""
+			    : m->allow_other ? " (other users may look in only "
+					    "with user_allow_other in "
+					    "/etc/fuse.conf)"
+					  : " (is fusermount3 installed and "
+					    "/dev/fuse accessible?)");
 	}
 	m->fd = fuse_session_fd(m->session);
 	flags = fcntl(m->fd, F_GETFL);

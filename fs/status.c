@@ -7,6 +7,7 @@
 #include "fs/status.h"
 
 #include "core/error.h"
+#include "fs/redirect.h"
 
 struct item {
 	char *path;
@@ -178,6 +179,11 @@ static void look_name(struct status *s, const struct cname *name,
 
 	if (!strcmp(path, FS_OWN_NAME))
 		return;
+	if (!low && name->node && changes_is_dir(name->node) &&
+	    !status_has_lower(name->node) && redirect_is(s->mount, path)) {
+		look_dir(s, name->node, path, NULL);
+		return;
+	}
 	if (!name->node && low) {
 		vacate(s, low);
 		add(s, steal(&path), low, FS_DELETED, NULL);

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "fs/changes.h"
+#include "fs/redirect.h"
 #include "fs/times.h"
 #include "fs/upper.h"
 
@@ -205,6 +206,7 @@ static void workspace_free(struct workspace *w)
 {
 	if (w->lock >= 0)
 		close(w->lock);
+	redirect_free(w);
 	free(w->name);
 	free(w->dir);
 	free(w->source);
@@ -286,20 +288,22 @@ static void forget_meta(struct workspace *w)
 	free(steal(&w->source));
 	free(steal(&w->subdir));
 	free(steal(&w->rev_spec));
+	redirect_free(w);
 	memset(&w->rev, 0, sizeof(w->rev));
 	w->time_ns = w->created_ns = 0;
 	w->resumed = false;
 }
 
 /* Left by a daemon that was killed, perhaps, and nobody changed anything. */
-static bool holds_nothing(struct fs *f, const struct workspace *w)
+static bool holds_nothing(struct fs *f, struct workspace *w)
 {
 	struct changes_options o = { .dir = w->dir, .root = w->root,
 				     .root_mtime = w->time_ns };
 	struct changes *c;
 	bool nothing;
 
-	if (upper_open(w->dir, false, f->fds, &o.upper) ||
+	if (redirect_load(w, NULL, NULL) || !redirect_empty(w) ||
+	    upper_open(w->dir, false, f->fds, &o.upper) ||
 	    changes_open(&o, &c))
 		return false;
 	nothing = changes_untouched(c) &&
@@ -320,16 +324,26 @@ static int begin_again(struct fs *f, struct workspace *w)
 	return rc ? rc : make_and_lock(f, w);
 }
 
+static int again_if_nothing(struct fs *f, struct workspace *w,
+			    const char *source)
+{
+	cleanup_free char *why = xstrdup(error_text(-EEXIST)); /* the refusal's */
+	int rc = holds_nothing(f, w) ? begin_again(f, w)
+				     : fail(-EEXIST, "%s", why);
+
+	if (!w->source)
+		w->source = xstrdup(source);
+	return rc;
+}
+
 int workspace_open(struct fs *f, const struct fs_mount_request *r,
 		   const char *id, const char *source,
 		   struct workspace **ret)
 {
 	struct workspace *w;
+	bool fresh = false;
 	int rc;
 
-	if (r->redirect && *r->redirect)
-		return fail(-ENOTSUP, "redirected directories (%s) are not "
-			    "offered by this version", *r->redirect);
 	if (!r->state_dir && !f->options.state_dir)
 		return fail(-ENOTSUP, "this daemon has no place for writable "
 			    "workspaces: mount with --ro");
@@ -353,16 +367,21 @@ int workspace_open(struct fs *f, const struct fs_mount_request *r,
 			rc = 0;
 		} else if (!rc) {
 			rc = check_same(w, r, source);
-			if (rc == -EEXIST && r->transient &&
-			    holds_nothing(f, w)) {
-				rc = begin_again(f, w);
-				w->source = xstrdup(source);
-			}
+			if (rc == -EEXIST && r->transient)
+				rc = again_if_nothing(f, w, source);
 		}
 	}
+	if (!rc) {
+		fresh = !w->resumed;
+		rc = redirect_load(w, r->redirect, r->redirect_text);
+	}
 	if (rc) {
+		cleanup_free char *why = xstrdup(error_text(rc));
+
+		if (fresh)
+			remove_dir(w);
 		workspace_free(w);
-		return rc;
+		return fail(rc, "%s", why);
 	}
 	*ret = w;
 	return 0;
@@ -454,6 +473,7 @@ static bool may_discard(struct mount *m)
 	const struct fs_options *o = &m->fs->options;
 
 	return !m->workspace->named && changes_untouched(m->changes) &&
+	       redirect_empty(m->workspace) &&
 	       (!o->discard || o->discard(o->ctx, m->workspace->dir));
 }
 

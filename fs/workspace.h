@@ -6,6 +6,7 @@
  *	                   lock        held while mounted
  *	                   log.*, checkpoint   the changes (wal.h)
  *	                   upper/      their contents (upper.h)
+ *	                   redirects, redirect/   (redirect.h)
  */
 #ifndef FS_WORKSPACE_H
 #define FS_WORKSPACE_H
@@ -22,6 +23,11 @@ struct workspace {
 	struct scorpio_revision rev;
 	struct scorpio_id root; /* of subdir */
 	int64_t time_ns, created_ns;
+	/* redirect.h; constant while mounted, but for `bound` and `made`,
+	 * which belong to who mounts and unmounts */
+	char **redirects; /* NULL-terminated; NULL: none */
+	size_t n_redirects, bound;
+	bool *redirect_made;
 };
 
 /* Make or find and lock it. -EBUSY mounted already, -EINVAL a bad name or

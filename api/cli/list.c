@@ -39,6 +39,18 @@ static const char *workspace_of(const json_t *m)
 						    : cli_text(m, "workspace");
 }
 
+static void print_redirects(const json_t *list)
+{
+	size_t i, k;
+	json_t *m, *x;
+
+	json_array_foreach(list, i, m)
+		json_array_foreach(json_object_get(m, "redirects"), k, x)
+			printf("%s/%s is redirected to %s\n",
+			       cli_text(m, "dir"), cli_text(x, "path"),
+			       cli_text(x, "target"));
+}
+
 static void print_mounts(const json_t *list)
 {
 	static const char *const heads[] = { "DIRECTORY", "SOURCE", "REVISION",
@@ -65,6 +77,7 @@ static void print_mounts(const json_t *list)
 			      cli_text(m, "id"));
 	}
 	cli_table_print(&t);
+	print_redirects(list);
 	print_reasons(list);
 }
 

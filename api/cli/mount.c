@@ -14,7 +14,9 @@
 
 enum { OPT_REV = 1, OPT_SUBDIR, OPT_RO, OPT_RW, OPT_WORKSPACE, OPT_METADATA,
        OPT_FOREGROUND, OPT_JOB, OPT_LAZY, OPT_TIMEOUT, OPT_CL, OPT_UID,
-       OPT_GID, OPT_OTHER, OPT_NO_OTHER, OPT_NO_LFS };
+       OPT_GID, OPT_OTHER, OPT_NO_OTHER, OPT_NO_LFS, OPT_REDIRECT };
+
+#define REDIRECTS_MAX 64
 
 static struct {
 	const char *rev, *subdir, *metadata, *job, *timeout, *cl;
@@ -22,6 +24,8 @@ static struct {
 	int allow_other; /* 0 not said, 1 yes, -1 no */
 	int writable;    /* the same; not said: by the source */
 	bool foreground, lazy, no_lfs;
+	const char *redirect[REDIRECTS_MAX + 1];
+	int n_redirect;
 } own;
 
 static const struct argp_option mount_options[] = {
@@ -34,6 +38,8 @@ static const struct argp_option mount_options[] = {
 	  "a workspace to change things in (the default of git and mono)", 0 },
 	{ "workspace", OPT_WORKSPACE, "NAME", 0,
 	  "a workspace under a name of its own", 0 },
+	{ "redirect", OPT_REDIRECT, "PATH", 0,
+	  "PATH is on the local disk: build output (as root)", 0 },
 	{ "metadata", OPT_METADATA, "auto|full|ondemand", 0,
 	  "bring all directories now, or each when looked at", 0 },
 	{ "job", OPT_JOB, "TEXT", 0, "a word of your own, shown in lists", 0 },
@@ -69,6 +75,11 @@ static int mount_option(struct cli *c UNUSED, int key, const char *v)
 		/* fallthrough */
 	case OPT_RW:
 		own.writable = 1;
+		return 0;
+	case OPT_REDIRECT:
+		if (own.n_redirect == REDIRECTS_MAX)
+			return E2BIG;
+		own.redirect[own.n_redirect++] = v;
 		return 0;
 	case OPT_METADATA:
 		own.metadata = v;
@@ -191,6 +202,16 @@ static void set_number(json_t *body, const char *key, const char *text)
 		json_object_set_new(body, key, json_integer(n));
 }
 
+static json_t *redirect_list(void)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < own.n_redirect; i++)
+		json_array_append_new(list, json_bytes(own.redirect[i],
+						       strlen(own.redirect[i])));
+	return list;
+}
+
 static json_t *mount_body(const char *source, const char *dir)
 {
 	json_t *body = json_object();
@@ -202,6 +223,8 @@ static json_t *mount_body(const char *source, const char *dir)
 	set(body, "metadata", own.metadata);
 	set(body, "job", own.job);
 	set(body, "workspace", own.workspace);
+	if (own.n_redirect)
+		json_object_set_new(body, "redirect", redirect_list());
 	set_number(body, "uid", own.uid);
 	set_number(body, "gid", own.gid);
 	if (own.allow_other)
@@ -222,6 +245,7 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 		.source = source, .dir = dir, .rev = own.rev,
 		.subdir = own.subdir, .job = own.job,
 		.workspace = own.workspace,
+		.redirect = own.n_redirect ? own.redirect : NULL,
 		.allow_other = own.allow_other ? own.allow_other > 0 : -1,
 	};
 

@@ -33,6 +33,7 @@ struct gitindex_options {
 	uint32_t uid, gid, dev;
 	const char *worktree; /* absolute, without links */
 	const char *token;    /* of the file system monitor */
+	const uint8_t *exclude_id; /* of info/exclude as a blob; NULL: none */
 	/* What git's own exclude file holds (hashed as git does); NULL none. */
 	const uint8_t *excludes_id;
 	const struct stat *excludes_stat; /* with excludes_id */

@@ -203,10 +203,10 @@ static void untracked_head(const struct gitindex *x, struct buf *b)
 	const struct gitindex_options *o = x->o;
 
 	put_identity(b, o->worktree);
-	put_stat(b, &nothing); /* there is no info/exclude */
+	put_stat(b, &nothing); /* of info/exclude: its id decides */
 	put_stat(b, o->excludes_id ? o->excludes_stat : &nothing);
 	add_be32(b, UNTRACKED_FLAGS);
-	buf_put(b, no_id, GIT_RAW);
+	buf_put(b, o->exclude_id ? o->exclude_id : no_id, GIT_RAW);
 	buf_put(b, o->excludes_id ? o->excludes_id : no_id, GIT_RAW);
 	buf_put(b, ".gitignore", sizeof(".gitignore"));
 }

@@ -60,6 +60,7 @@ static void job_free(struct gitjob *j)
 	free(j->label);
 	free(j->why);
 	free(j->not_adopted);
+	free(j->excludes);
 	free(j);
 }
 
@@ -205,12 +206,17 @@ static struct gitjob *job_new(struct gitwork *g, const struct fs_mount_info *i,
 			      const char *source)
 {
 	struct gitjob *j = xcalloc(1, sizeof(*j));
+	struct buf b = BUF_INIT;
 
 	j->g = g;
 	j->id = xstrdup(i->id);
 	j->source = stack_address(source);
 	j->dir = xstrdup(i->dir);
 	j->state_dir = xstrdup(i->state_dir);
+	for (char **p = i->redirects; p && *p; p++)
+		buf_printf(&b, "/%s\n", *p);
+	j->excludes = b.len ? xstrdup(buf_str(&b)) : NULL;
+	buf_done(&b);
 	j->state = "preparing";
 	j->deadline = deadline_in_ms(PREPARE_MS);
 	j->task.run = run;

@@ -26,6 +26,7 @@ struct gitjob { /* the repository of one mounted workspace */
 	struct gitwork *g;
 	/* constant */
 	char *id, *source, *dir, *state_dir;
+	char *excludes; /* lines for info/exclude: redirected directories */
 	/* of who prepares, then of who has `busy` */
 	char *rev, *label;
 	struct scorpio_id root;

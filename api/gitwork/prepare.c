@@ -8,6 +8,7 @@
 #include "api/gitwork/prepare.h"
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/path.h"
 
 #include <dirent.h>
@@ -160,6 +161,57 @@ static int put_config(struct gitprepare *p)
 	return gitprepare_write(p->build, "config", b.data, b.len);
 }
 
+#define EXCLUDES_MAX MiB
+#define EXCLUDE_HEAD "# written by scorpio: redirected directories\n"
+
+/* Nobody tells git what changes in redirected directories, and it need not
+ * know. */
+static int put_excludes(struct gitprepare *p)
+{
+	cleanup_free char *path = xasprintf("%s/info/exclude", p->build);
+	cleanup_free char *dir = xasprintf("%s/info", p->build);
+	cleanup_free char *there = NULL;
+	cleanup_buf struct buf b = BUF_INIT;
+	size_t n = 0;
+	int rc;
+
+	if (!p->job->excludes)
+		return 0;
+	rc = path_read(path, EXCLUDES_MAX, &there, &n);
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (there && strstr(there, p->job->excludes))
+		return 0;
+	buf_put(&b, there, n);
+	if (n && there[n - 1] != '\n')
+		buf_putc(&b, '\n');
+	buf_printf(&b, EXCLUDE_HEAD "%s", p->job->excludes);
+	rc = path_make_dirs(dir, 0755);
+	return rc ? rc : path_write(path, b.data, b.len, 0644, false);
+}
+
+/* The id of the file as a blob: the untracked cache holds for that one. */
+static bool exclude_id(struct gitprepare *p, uint8_t out[SHA1_LEN])
+{
+	cleanup_free char *path = xasprintf("%s/info/exclude", p->build);
+	cleanup_free char *dir_path = xasprintf("%s/info/exclude", p->gitdir);
+	cleanup_free char *text = NULL;
+	struct hash *h;
+	char head[32];
+	size_t n;
+
+	if (path_read(path, EXCLUDES_MAX, &text, &n) &&
+	    path_read(dir_path, EXCLUDES_MAX, &text, &n))
+		return false;
+	h = hash_new(HASH_SHA1);
+	hash_update(h, head, (size_t)snprintf(head, sizeof(head), "blob %zu",
+					      n) + 1);
+	hash_update(h, text, n);
+	hash_final(h, out);
+	hash_free(h);
+	return true;
+}
+
 /* -- how scorpio-fsmonitor finds us --------------------------------------------------- */
 
 static int put_contact(struct gitprepare *p)
@@ -224,10 +276,12 @@ static int write_index(struct gitprepare *p, const char *path,
 {
 	struct gitjob *j = p->job;
 	const char *all[] = { j->dir };
+	uint8_t exclude[SHA1_LEN];
 	struct gitindex_options o = {
 		.store = j->g->store, .space = j->space, .root = j->root,
 		.time_ns = j->time_ns, .times = times, .uid = p->uid, .gid = p->gid,
 		.dev = (uint32_t)p->dev, .worktree = j->dir,
+		.exclude_id = exclude_id(p, exclude) ? exclude : NULL,
 		.token = j->token, .cancel = &j->cancel,
 		.tree = p->harvest ? githarvest_tree : NULL,
 		.blob = p->harvest ? githarvest_blob : NULL,
@@ -358,6 +412,8 @@ static int build(struct gitprepare *p)
 	if (!rc)
 		rc = put_place(p);
 	if (!rc)
+		rc = put_excludes(p);
+	if (!rc)
 		rc = put_contact(p);
 	if (!rc)
 		rc = put_head(p);
@@ -398,8 +454,41 @@ static int refresh(struct gitprepare *p)
 	p->build = xstrdup(p->gitdir);
 	rc = put_place(p);
 	if (!rc)
+		rc = put_excludes(p);
+	if (!rc)
 		rc = put_contact(p);
 	return rc ? rc : gitfollow_recover(p);
+}
+
+static int let_pass(const char *dir)
+{
+	struct stat st;
+
+	if (stat(dir, &st))
+		return fail(-errno, "%s: %s", dir, strerror(errno));
+	if ((st.st_mode & 0111) == 0111 ||
+	    !chmod(dir, (st.st_mode & 07777) | 0111))
+		return 0;
+	return fail(-errno, "%s: %s", dir, strerror(errno));
+}
+
+/* Whose workspace it is must reach the repository: through these directories,
+ * not into them. What else is in them is 0600 and 0700. */
+static int let_owner_pass(const struct gitprepare *p)
+{
+	cleanup_free char *dir = xstrdup(p->job->state_dir);
+	int rc = let_pass(dir);
+	char *slash = strrchr(dir, '/');
+
+	if (rc || !slash || slash == dir)
+		return rc;
+	*slash = '\0';
+	slash = strrchr(dir, '/');
+	if (!slash || strcmp(slash, "/workspaces") != 0)
+		return 0; /* a place that somebody else chose */
+	rc = let_pass(dir);
+	*slash = '\0';
+	return rc ? rc : let_pass(dir);
 }
 
 int gitprepare_begin(struct gitprepare *p, struct gitjob *j)
@@ -417,7 +506,7 @@ int gitprepare_begin(struct gitprepare *p, struct gitjob *j)
 	p->rev = j->rev;
 	if (!strncmp(j->label, "refs/heads/", 11))
 		p->branch = j->label + 11;
-	return 0;
+	return p->uid == geteuid() ? 0 : let_owner_pass(p);
 }
 
 void gitprepare_done(struct gitprepare *p)

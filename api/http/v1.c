@@ -72,6 +72,22 @@ static void set_revision(json_t *v, struct daemon *d,
 	json_object_set_new(v, "label", v1_text(label ? label : i->label));
 }
 
+static void set_redirects(json_t *v, const struct fs_mount_info *i)
+{
+	json_t *list = json_array();
+
+	for (char **p = i->redirects; p && *p; p++) {
+		cleanup_free char *target = xasprintf("%s/redirect/%s",
+						      i->state_dir, *p);
+
+		json_array_append_new(list,
+				      json_pack("{s:o,s:o}", "path",
+						v1_text(*p), "target",
+						v1_text(target)));
+	}
+	json_object_set_new(v, "redirects", list);
+}
+
 json_t *v1_mount(struct daemon *d, const struct fs_mount_info *i)
 {
 	json_t *v = json_object();
@@ -90,6 +106,7 @@ json_t *v1_mount(struct daemon *d, const struct fs_mount_info *i)
 		json_object_set_new(v, "workspace", v1_text(i->workspace));
 		json_object_set_new(v, "resumed", json_boolean(i->resumed));
 		json_object_set_new(v, "named", json_boolean(i->named));
+		set_redirects(v, i);
 		v1_set(v, "changed", i->changed);
 	}
 	v1_set(v, "created_ms", (uint64_t)(i->created_ns / NS_PER_MS));

@@ -11,6 +11,7 @@
 #define MOUNT_TIMEOUT_S 120
 #define COUNT_MAX 20000 /* changes, for a remark at unmount */
 #define COUNT_MS 2000
+#define REDIRECTS_MAX 64
 
 static int get_mounts(struct request *r)
 {
@@ -20,6 +21,7 @@ static int get_mounts(struct request *r)
 
 struct asked { /* a request to mount; strings owned */
 	char *source, *dir, *rev, *subdir, *job, *workspace;
+	char **redirect; /* NULL-terminated, or NULL */
 	struct fs_mount_request fs;
 };
 
@@ -31,6 +33,9 @@ static void asked_done(struct asked *a)
 	free(a->subdir);
 	free(a->job);
 	free(a->workspace);
+	for (char **p = a->redirect; p && *p; p++)
+		free(*p);
+	free(a->redirect);
 }
 
 /* Fetch a text member into *ret; 0 or an answer was given (r->replied). */
@@ -82,6 +87,30 @@ static void configured(struct daemon *d, struct fs_mount_request *f)
 	config_put(c);
 }
 
+/* "redirect": paths, or one. */
+static int redirects(struct asked *a, const json_t *body)
+{
+	json_t *v = json_object_get(body, "redirect");
+	size_t n = json_is_array(v) ? json_array_size(v) : 1;
+	int e = 0;
+
+	if (!v || json_is_null(v) || !n)
+		return 0;
+	if (n > REDIRECTS_MAX)
+		return fail(-EINVAL, "more than %d redirected directories",
+			    REDIRECTS_MAX);
+	a->redirect = xcalloc(n + 1, sizeof(*a->redirect));
+	for (size_t i = 0; i < n && !e; i++) {
+		json_t *x = json_is_array(v) ? json_array_get(v, i) : v;
+
+		if (!json_is_string(x))
+			return fail(-EINVAL, "redirect must be a list of "
+				    "paths");
+		e = v1_bytes(json_string_value(x), &a->redirect[i]);
+	}
+	return e;
+}
+
 static int check(const struct asked *a, const json_t *body,
 		 struct fs_mount_request *f)
 {
@@ -102,8 +131,9 @@ static int check(const struct asked *a, const json_t *body,
 					     !mounts_writable(a->source));
 	if (f->read_only && a->workspace)
 		return fail(-EINVAL, "a read-only view has no workspace");
-	if (json_object_get(body, "redirect"))
-		return fail(-ENOTSUP, "redirections are not in this version");
+	if (f->read_only && a->redirect)
+		return fail(-EINVAL, "a read-only view has no redirected "
+			    "directories");
 	f->uid = json_get_int(body, "uid", f->uid);
 	f->gid = json_get_int(body, "gid", f->gid);
 	if (f->uid < -1 || f->uid >= UINT32_MAX || f->gid < -1 ||
@@ -123,7 +153,9 @@ static int make(struct request *r, struct asked *a, json_t *body)
 	int e;
 
 	configured(d, &a->fs);
-	e = check(a, body, &a->fs);
+	e = redirects(a, body);
+	if (!e)
+		e = check(a, body, &a->fs);
 	if (!e)
 		e = v1_deadline(r, body, MOUNT_TIMEOUT_S, &a->fs.deadline);
 	if (e)
@@ -133,6 +165,7 @@ static int make(struct request *r, struct asked *a, json_t *body)
 	a->fs.rev = a->rev;
 	a->fs.subdir = a->subdir;
 	a->fs.job = a->job;
+	a->fs.redirect = (const char *const *)a->redirect;
 	a->fs.transient = !a->fs.read_only && !a->workspace;
 	if (a->fs.transient)
 		a->workspace = mounts_workspace(a->source, a->dir, a->subdir);

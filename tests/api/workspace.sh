@@ -35,7 +35,8 @@ id=$(value 'v["id"]')
 assert_eq "$(value 'v["read_only"], v["workspace"]')" "(False, 'api')"
 assert_eq "$(stat -c %u:%g "$M/a")" 7:8
 expect 400 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","uid":-5}'
-expect 501 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","redirect":["out"]}'
+expect 400 POST /mounts \
+    '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","redirect":["../out"]}'
 expect 400 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","workspace":"a/b"}'
 
 # -- changes

@@ -176,7 +176,7 @@ late $i" "round $i"
         assert_eq "$(shown)" "$to" "it follows later, then"
     done
     within 60 scorpio_cli umount "$W" >/dev/null
-    scorpio_cli workspace remove "$(basename "$state")" --yes >/dev/null 2>&1 ||
+    scorpio_cli workspace remove "$(basename "$state")" >/dev/null 2>&1 ||
         true
 }
 

@@ -1,0 +1,99 @@
+#!/bin/bash
+# a daemon without privileges: everything that needs none works, what needs some
+# is refused by name; and whose the files are that root mounts for a user
+set -euo pipefail
+. "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
+. "$TESTLIB/gitwork.sh"
+requires fuse root git setpriv fusermount3 lighttpd python3
+[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
+
+ID=$(id -u nobody) # fusermount3 wants one that has a name
+HERE=$(mktemp -d /tmp/t.user.XXXXXX)
+at_exit rm -rf "$HERE"
+chmod 711 "$HERE"
+as_user() {
+    (cd "$HERE" && exec setpriv --reuid "$ID" --regid "$ID" --clear-groups \
+        env -i PATH="$PATH" HOME="$HERE/home" "$@")
+}
+mkdir "$HERE/bin" "$HERE/home" "$HERE/w" "$HERE/src"
+cp "$SCORPIO" "$(dirname "$SCORPIO")/scorpio-fsmonitor" "$HERE/bin"
+cp "$HOME/.gitconfig" "$HERE/home"
+chmod 755 "$HERE/bin" "$HERE/bin/"*
+gitwork_seed "$HERE/src"
+chown -R "$ID:$ID" "$HERE/home" "$HERE/w" "$HERE/src"
+git config --global --add safe.directory '*'
+mkdir "$SCRATCH/www"
+git clone -q --bare "$HERE/src" "$SCRATCH/www/origin.git"
+start_git_server "$SCRATCH/www"
+printf 'store_path = "%s"\n' "$HERE/home/store" >"$HERE/scorpio.toml"
+PORT=$(free_port)
+cli() {
+    as_user "$HERE/bin/scorpio" -c "$HERE/scorpio.toml" \
+        --http-addr "127.0.0.1:$PORT" "$@"
+}
+end_it() {
+    fusermount3 -uz "$HERE/w" 2>/dev/null || umount -l "$HERE/w" 2>/dev/null ||
+        true
+    cli stop >/dev/null 2>&1 || true
+}
+at_exit end_it
+W=$HERE/w
+ugit() { as_user git -C "$W" "$@"; }
+
+for source in "$HERE/src" "$GIT_URL/origin.git"; do
+    note "== $source"
+    cli mount "$source" "$W" >/dev/null
+    wait_until 60 eval 'ugit status >/dev/null 2>&1'
+    assert_eq "$(as_user stat -c %u:%g "$W/a.txt" "$W/dir" | sort -u)" "$ID:$ID"
+    assert_eq "$(ugit status --porcelain)" ""
+    as_user sh -c "cd '$W' && echo more >>a.txt && mkdir d && mv d e &&
+        chmod +x README && ln a.txt b.txt && rm foo/x && mv lib lib2"
+    assert_contains "$(cli status "$W")" "a.txt" "changes"
+    assert_contains "$(cli diff "$W" a.txt)" "+more" "a patch"
+    ugit add -A
+    ugit commit -qm mine
+    assert_eq "$(ugit status --porcelain)" ""
+    ugit reset -q --hard HEAD~1
+    ugit clean -qfd
+    as_user rmdir "$W/e" 2>/dev/null || true
+    old=$(ugit rev-parse HEAD~1 2>/dev/null || as_user git -C "$HERE/src" \
+        rev-parse HEAD~1)
+    cli switch "$W" "$old" >/dev/null
+    assert_eq "$(as_user cat "$W/README")" readme "the revision before"
+    cli umount "$W" >/dev/null
+    cli mount "$source" "$W" >/dev/null
+    assert_eq "$(as_user cat "$W/README")" readme "again"
+    cli umount "$W" >/dev/null
+    name=$(cli workspace list --json | python3 -c '
+import json, sys
+print(" ".join(w["name"] for w in json.load(sys.stdin)["workspaces"]))')
+    for n in $name; do cli workspace remove "$n" >/dev/null; done
+done
+
+note "what takes privileges is refused by name"
+assert_fails cli mount --redirect out "$HERE/src" "$W"
+assert_contains "$OUTPUT" "only root" "redirections"
+if ! grep -q '^user_allow_other' /etc/fuse.conf 2>/dev/null; then
+    assert_fails cli mount --allow-other "$HERE/src" "$W"
+    assert_contains "$OUTPUT" "user_allow_other" "allow_other"
+fi
+! mountpoint -q "$W" || fail "$W is mounted"
+cli stop >/dev/null
+
+note "root mounts for somebody else"
+write_config "$HERE/root" # the user must be able to come there
+start_daemon
+M=$HERE/m
+scorpio_cli mount "$HERE/src" "$M" --uid "$ID" --gid "$ID" >/dev/null
+wait_git "$M"
+assert_eq "$(stat -c %u:%g "$M" "$M/dir/one.c" | sort -u)" "$ID:$ID" "owner"
+as_user sh -c "echo more >>'$M/a.txt' && echo new >'$M/new' && rm '$M/README'"
+assert_eq "$(stat -c %u:%g "$M/new" "$M/a.txt" | sort -u)" "$ID:$ID" "written"
+as_user git -C "$M" commit -qam mine
+assert_eq "$(as_user git -C "$M" status --porcelain)" "?? new"
+assert_eq "$(find "$(git -C "$M" rev-parse --git-dir)" ! -uid "$ID" -print -quit |
+    grep -v scorpio || true)" "" "the repository is the user's"
+within 60 scorpio_cli umount "$M" >/dev/null
+scorpio_cli mount "$HERE/src" "$M" --workspace shut --no-allow-other >/dev/null
+assert_fails as_user ls "$M"
+within 60 scorpio_cli umount "$M" >/dev/null
