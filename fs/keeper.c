@@ -23,7 +23,7 @@ struct keeper {
 	struct kept *kept; /* only the starting thread */
 
 	pthread_t thread;
-	bool beating;
+	bool beating; /* atomic */
 	bool (*alive)(void *ctx);
 	void *ctx;
 	pthread_mutex_t lock;
@@ -107,14 +107,14 @@ int keeper_connect(struct keeper **ret)
 
 static void stop_beating(struct keeper *k)
 {
-	if (!k->beating)
+	if (!__atomic_load_n(&k->beating, __ATOMIC_ACQUIRE))
 		return;
 	pthread_mutex_lock(&k->lock);
 	k->stop = true;
 	pthread_mutex_unlock(&k->lock);
 	eventfd_write(k->wake, 1);
 	pthread_join(k->thread, NULL);
-	k->beating = false;
+	__atomic_store_n(&k->beating, false, __ATOMIC_RELEASE);
 }
 
 void keeper_free(struct keeper *k)
@@ -251,7 +251,7 @@ int keeper_serve(struct keeper *k, bool (*alive)(void *ctx), void *ctx)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(&k->thread, NULL, beat, k);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	k->beating = !rc;
+	__atomic_store_n(&k->beating, !rc, __ATOMIC_RELEASE);
 	return rc ? fail(rc, "cannot start a thread: %s", strerror(-rc)) : 0;
 }
 
@@ -273,7 +273,7 @@ int keeper_replace(struct keeper *k, const char *program, int64_t deadline)
 {
 	int rc;
 
-	if (!k || !k->beating)
+	if (!k || !__atomic_load_n(&k->beating, __ATOMIC_ACQUIRE))
 		return fail(-ENOTCONN, "this daemon runs without a keeper");
 	lock_scope(&k->lock);
 	k->answer = 0;

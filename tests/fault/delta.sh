@@ -99,10 +99,17 @@ stall_timeout = "3s"
 [fs]
 read_ahead = 0
 END2
-start_daemon
 m=$SCRATCH/m
-mount_source "$FAULT_URL/repo.git" "$m" --rev main
-ls -lR "$m" >/dev/null
+afresh() { # a daemon that knows the names and nothing else
+    if [ "${DAEMON_PID:-}" ]; then
+        scorpio_cli umount "$m"
+        stop_daemon
+    fi
+    rm -rf "$DAEMON_STORE"
+    start_daemon
+    mount_source "$FAULT_URL/repo.git" "$m" --rev main
+    ls -R "$m" >/dev/null
+}
 
 next=0
 answer() { # KIND - to whoever asks for the next file
@@ -111,11 +118,13 @@ answer() { # KIND - to whoever asks for the next file
         "$SCRATCH/repo/d/f$next" >"$SCRATCH/fault"
     fault_add "$(cat "$SCRATCH/fault")"
 }
+afresh
 answer good # the packs are as they should be, but for what is broken in them
 cmp "$m/d/f1" "$SCRATCH/repo/d/f1"
 fault_clear
 for kind in beyond short torn long base-size huge reserved other no-base itself \
     outside entry-size; do
+    afresh
     answer "$kind"
     code=0
     within 30 cat "$m/d/f$next" >"$SCRATCH/out" 2>"$SCRATCH/err" || code=$?

@@ -28,7 +28,8 @@ tell() { # SIZE - whenever the server is asked for sizes
 
 for told in 5 $((size - 1)) $((size + 1)) $((size + 100000)); do
     write_config "$SCRATCH/$told"
-    printf '[fetch]\nretries = 0\n' >>"$DAEMON_CONFIG"
+    # nor does the content come along with the size
+    printf '[fetch]\nretries = 0\n[fs]\nread_ahead = 0\n' >>"$DAEMON_CONFIG"
     start_daemon
     m=$SCRATCH/$told/m
     tell "$told"

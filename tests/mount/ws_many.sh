@@ -64,8 +64,11 @@ assert_eq "$(waits)" "$begin_waits" "waits for the source by the others"
 note "all files of all read in $(($(now_ms) - begin)) ms;" \
     "store $begin_store -> $(store_kib) KiB, own memory $(rss) KiB"
 assert_le "$(store_kib)" $((begin_store * 12 / 10 + 1024)) "KiB of the store"
-assert_le $(((mounted_rss - begin_rss) / (many - 1))) $((200 * SLOW)) \
-    "KiB of memory for one workspace"
+case $SCORPIO_BUILD in
+*/asan | */tsan) ;; # their own memory hides ours
+*) assert_le $(((mounted_rss - begin_rss) / (many - 1))) 200 \
+    "KiB of memory for one workspace" ;;
+esac
 
 # each has its own changes
 for ((i = 1; i <= many; i++)); do
