@@ -173,6 +173,20 @@ static void ready(void *ctx UNUSED)
 	tell("ready");
 }
 
+/* The keeper says "ready" when it hears of it: once, before or after the next
+ * word of the daemon. */
+static void check_told(const char *words)
+{
+	static char text[4096];
+	char *at;
+
+	snprintf(text, sizeof(text), "%s", told());
+	at = strstr(text, "ready\n");
+	ck_assert_ptr_nonnull(at);
+	memmove(at, at + 6, strlen(at + 6) + 1);
+	ck_assert_str_eq(text, words);
+}
+
 static int run(const char *part, int64_t hang_ms)
 {
 	char name[32];
@@ -212,14 +226,14 @@ static void teardown(void)
 START_TEST(what_was_left_is_found_and_the_code_is_passed_on)
 {
 	ck_assert_int_eq(run("dies", 0), 7);
-	ck_assert_str_eq(told(), "ready\nfound\n");
+	check_told("found\n");
 }
 END_TEST
 
 START_TEST(a_hung_one_is_replaced)
 {
 	ck_assert_int_eq(run("hangs", 600), 0);
-	ck_assert_str_eq(told(), "ready\nhangs\nreplaced\n");
+	check_told("hangs\nreplaced\n");
 }
 END_TEST
 
@@ -227,14 +241,14 @@ START_TEST(a_stopped_one_is_replaced)
 {
 	/* beats come every second */
 	ck_assert_int_eq(run("stopped", 2500), 0);
-	ck_assert_str_eq(told(), "ready\ngoes on\n");
+	check_told("goes on\n");
 }
 END_TEST
 
 START_TEST(a_new_program_is_asked_first)
 {
 	ck_assert_int_eq(run("upgrade", 0), 0);
-	ck_assert_str_eq(told(), "ready\nrefused\naccepted\nthe new one\n");
+	check_told("refused\naccepted\nthe new one\n");
 }
 END_TEST
 
