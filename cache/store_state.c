@@ -14,12 +14,15 @@
  */
 #include "cache/store_impl.h"
 
+#include "core/clock.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define TEXT_MAX 512
+#define DYING_MS 1000
 
 static void boot_id(char out[64])
 {
@@ -93,6 +96,21 @@ static int open_lock(struct store *s)
 	return 0;
 }
 
+/* A process that was killed lets go of its files in any order: its mounts may
+ * be gone a few ms before its lock is. */
+static int take_lock(int fd)
+{
+	int64_t deadline = deadline_in_ms(DYING_MS);
+	struct timespec nap = { 0, 10 * NS_PER_MS };
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || now_ns() >= deadline)
+			return -1;
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 int store_state_lock(struct store *s, struct store_state *ret)
 {
 	char text[TEXT_MAX + 1];
@@ -101,7 +119,7 @@ int store_state_lock(struct store *s, struct store_state *ret)
 
 	if (r)
 		return r;
-	r = flock(s->lock_fd, LOCK_EX | LOCK_NB);
+	r = take_lock(s->lock_fd);
 	e = errno;
 	n = pread(s->lock_fd, text, TEXT_MAX, 0);
 	text[n < 0 ? 0 : n] = '\0';
