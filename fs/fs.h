@@ -121,7 +121,7 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	char *state_dir;  /* where its changes are; NULL if read-only */
 	char **redirects; /* NULL-terminated; NULL: none */
 	uint64_t changed; /* inodes that differ from the revision, and the
-			   * directories on the way to them */
+			   * directories on the way to them; not our .git */
 };
 void fs_mount_info_done(struct fs_mount_info *i);
 

@@ -61,6 +61,20 @@ static char **dup_list(char *const *list, size_t n)
 	return copy;
 }
 
+/* Without the root, and without the .git that is ours until somebody says
+ * otherwise: a new workspace has no changes. */
+static uint64_t count_changed(struct changes *c)
+{
+	uint64_t n = __atomic_load_n(&c->count, __ATOMIC_RELAXED);
+	const struct cname *own;
+
+	changes_read_lock(c);
+	own = changes_name(c->root, FS_OWN_NAME, strlen(FS_OWN_NAME));
+	n -= own && own->node && !own->lower_kind && n > 1;
+	changes_read_unlock(c);
+	return n ? n - 1 : 0;
+}
+
 static const char *state_text(struct mount *m)
 {
 	if (__atomic_load_n(&m->dead, __ATOMIC_ACQUIRE))
@@ -95,8 +109,7 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 		i->named = m->workspace->named;
 		i->redirects = dup_list(m->workspace->redirects,
 					m->workspace->n_redirects);
-		i->changed = __atomic_load_n(&m->changes->count,
-					     __ATOMIC_RELAXED) - 1;
+		i->changed = count_changed(m->changes);
 	}
 	memcpy(i->id, m->id, sizeof(i->id));
 	node_count(m->nodes, &i->inodes, &i->inode_bytes);

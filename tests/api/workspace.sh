@@ -42,6 +42,9 @@ expect 400 POST /mounts '{"source":"'"$SCRATCH/repo"'","dir":"'"$SCRATCH/x"'","w
 # -- changes
 expect 200 GET "/mounts/$id/changes"
 assert_eq "$(value 'v["count"], v["changes"]')" "(0, [])"
+[ -e "$M/.git" ] || fail "no .git"
+expect 200 GET "/mounts/$id"
+assert_eq "$(value 'v["changed"]')" 0 "our own .git is not a change"
 echo more >>"$M/a"
 mv "$M/d/b" "$M/c"
 expect 200 GET "/mounts/$id/changes"
