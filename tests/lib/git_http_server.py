@@ -24,7 +24,8 @@ Control, never counted:
   POST /-/reset     zero the counters, drop the faults
   POST /-/fault     add one: {"kind": ..., "match": "part of the path",
                     "method": "GET", "command": "fetch" (of git's
-                    protocol), "times": 1, "skip": 0, ...}
+                    protocol), "times": 1, "skip": 0,
+                    "every": 2 (only each second that matches), ...}
   POST /-/delay     {"ms": 20}
 
 Kinds of faults (times -1 = for ever):
@@ -84,6 +85,9 @@ class State:
                     continue
                 if fault.get("skip", 0) > 0:
                     fault["skip"] -= 1
+                    continue
+                fault["seen"] = fault.get("seen", 0) + 1
+                if (fault["seen"] - 1) % fault.get("every", 1):
                     continue
                 fault["times"] -= 1
                 return dict(fault)
