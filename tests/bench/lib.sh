@@ -3,6 +3,22 @@
 #
 # lib.sh - for the benches: rounds, medians, rows, and the things compared.
 
+# A shell that is told to end (TERM, INT, HUP) waits for its foreground command
+# first. So the bench is a child with a process group of its own, all of which is
+# told; then it takes down what it started and mounted (`finish`).
+if [ -z "${BENCH_CHILD:-}" ]; then
+    BENCH_CHILD=1 setsid bash "$0" "$@" &
+    child=$!
+    tell() { kill -TERM -- "-$child" 2>/dev/null || kill -TERM "$child"; }
+    trap tell TERM INT HUP
+    while :; do
+        code=0
+        wait "$child" || code=$?
+        kill -0 "$child" 2>/dev/null || exit $code
+    done
+fi
+unset BENCH_CHILD
+
 . "$SCORPIO_SRC/tests/lib/functions.sh"
 . "$TESTLIB/fixtures.sh"
 . "$TESTLIB/repos.sh"
@@ -78,10 +94,65 @@ ratio() {
         "$(calc "$a * 1000" 1) / $(calc "$b * 1000" 1) ms, spread $(spread "$3") %"
 }
 
+# -- legs --------------------------------------------------------------------------
+
+# The same tree in several places; where each leg has it.
+LEGS=()
+declare -A AT=()
+leg() { # NAME DIR
+    LEGS+=("$1")
+    AT[$1]=$2
+}
+
+# against WHAT FUNCTION TIMES [BUDGET [BUDGET_OVERLAY]] - FUNCTION LEG leaves its
+# seconds in SPENT; rows with the ratios of scorpio to ext4 and to overlayfs
+against() {
+    local leg names=()
+    for leg in "${LEGS[@]}"; do
+        eval "$2_$leg() { $2 $leg; }"
+        names+=("$2_$leg")
+    done
+    rounds "$3" "${names[@]}"
+    ratio "$1 / ext4" "$2_scorpio" "$2_ext4" "${4:-}"
+    [ -z "${AT[overlay]:-}" ] ||
+        ratio "$1 / overlayfs" "$2_scorpio" "$2_overlay" "${5:-}"
+}
+
+# The same of what has been done before: each measured pass comes right after one
+# that is not. Kernels that give back what was not touched for a while (DAMON)
+# would make "warm" a lottery. Counts the requests in the measured passes of
+# scorpio: all of them in ASKED, those of the best pass of each sort in ASKED_BEST.
+ASKED=0 ASKED_BEST=0
+against_warm() {
+    eval "${2}_warm() { measured $2 \"\$1\"; }"
+    ASKED_NOW=
+    against "$1" "${2}_warm" "${@:3}"
+    ASKED_BEST=$((ASKED_BEST + ASKED_NOW))
+}
+measured() { # FUNCTION LEG
+    local before
+    "$1" "$2"
+    before=$(metric scorpio_fuse_requests_total)
+    "$1" "$2"
+    before=$(($(metric scorpio_fuse_requests_total) - before))
+    [ "$2" = scorpio ] || return 0
+    ASKED=$((ASKED + before))
+    [ "$ASKED_NOW" ] && [ "$ASKED_NOW" -le "$before" ] || ASKED_NOW=$before
+}
+
+# grep finds nothing, and says so with 1
+grep_none() { grep -rFc --exclude-dir=.git nosuchwordanywhere "$1" || [ $? -eq 1 ]; }
+# What every leg has in common
+do_find() { timed find "${AT[$1]}" -name .git -prune -o -printf '%s\n'; }
+do_grep() { timed grep_none "${AT[$1]}"; }
+
 # -- what is compared ----------------------------------------------------------------
 
 bench_tree() { # sets REPO and TREE
-    "fixture_$BENCH_TREE"
+    case $BENCH_TREE in
+    synthetic-*) fixture_synthetic "${BENCH_TREE#synthetic-}" ;;
+    *) "fixture_$BENCH_TREE" ;;
+    esac
     REPO=$FIXTURE
     fixture_checkout "$REPO"
     TREE=$FIXTURE

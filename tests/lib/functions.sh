@@ -137,6 +137,7 @@ end_daemons() {
 finish() {
     local code=$? i m
     trap - ERR EXIT
+    trap '' INT TERM HUP # a second one shall not stop the tidying
     set +e
     if [ $code -ne 0 ] && [ $code -ne 77 ]; then
         for m in "$SCRATCH"/*.log; do
@@ -160,7 +161,7 @@ finish() {
     exit $code
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 
 # -- waiting ------------------------------------------------------------------------
 
