@@ -75,32 +75,19 @@ int mounts_state_save(struct mounts *m)
 	return path_write(m->state_path, text.data, text.len, 0600, true);
 }
 
-static char *text_of(const json_t *obj, const char *key)
-{
-	const char *s = json_get_text(obj, key, NULL);
-	struct buf b = BUF_INIT;
-
-	if (!s)
-		return NULL;
-	if (json_bytes_decode(s, &b))
-		return buf_steal(&b);
-	buf_done(&b);
-	return NULL;
-}
-
 static void add(struct mounts *m, const json_t *v)
 {
 	struct wanted *w = xcalloc(1, sizeof(*w)), *there;
 
-	w->source = text_of(v, "source");
-	w->dir = text_of(v, "dir");
-	w->rev = text_of(v, "rev");
-	w->rev_text = text_of(v, "revision");
-	w->label = text_of(v, "label");
-	w->subdir = text_of(v, "subdir");
-	w->job = text_of(v, "job");
-	w->workspace = text_of(v, "workspace");
-	w->state_dir = text_of(v, "state_dir");
+	w->source = json_get_bytes(v, "source");
+	w->dir = json_get_bytes(v, "dir");
+	w->rev = json_get_bytes(v, "rev");
+	w->rev_text = json_get_bytes(v, "revision");
+	w->label = json_get_bytes(v, "label");
+	w->subdir = json_get_bytes(v, "subdir");
+	w->job = json_get_bytes(v, "job");
+	w->workspace = json_get_bytes(v, "workspace");
+	w->state_dir = json_get_bytes(v, "state_dir");
 	w->writable = json_get_bool(v, "writable", false);
 	w->transient = json_get_bool(v, "transient", false);
 	mounts_metadata(json_get_text(v, "metadata", "auto"), &w->metadata);

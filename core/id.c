@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/id.h"
 
+#include <sys/random.h>
+
 char *hex_encode(const void *p, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -68,4 +70,19 @@ bool id_from_hex(const char *s, struct scorpio_id *ret)
 		return false;
 	*ret = (struct scorpio_id){ .len = (uint8_t)(n / 2) };
 	return hex_decode(s, n / 2, ret->bytes);
+}
+
+void id_uuid(char out[ID_UUID_LEN + 1])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		abort();
+	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(out, ID_UUID_LEN + 1,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+		 "%02x%02x%02x%02x%02x%02x",
+		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
+		 b[10], b[11], b[12], b[13], b[14], b[15]);
 }

@@ -19,4 +19,8 @@ bool id_equal(const struct scorpio_id *a, const struct scorpio_id *b);
 char *id_hex(const struct scorpio_id *id, char out[ID_HEX_MAX]);
 bool id_from_hex(const char *s, struct scorpio_id *ret);
 
+/* A random UUID in lower case. */
+#define ID_UUID_LEN 36
+void id_uuid(char out[ID_UUID_LEN + 1]);
+
 #endif

@@ -125,6 +125,17 @@ bool json_bytes_decode(const char *s, struct buf *out)
 	return true;
 }
 
+char *json_get_bytes(const json_t *obj, const char *key)
+{
+	const char *s = json_get_text(obj, key, NULL);
+	struct buf b = BUF_INIT;
+
+	if (s && json_bytes_decode(s, &b))
+		return buf_steal(&b);
+	buf_done(&b);
+	return NULL;
+}
+
 static int append(const char *p, size_t n, void *out)
 {
 	buf_put(out, p, n);

@@ -32,6 +32,9 @@ void json_bytes_put(struct buf *out, const void *p, size_t n);
 /* Reverse. Appends the bytes; false if an escape is malformed. */
 bool json_bytes_decode(const char *s, struct buf *out);
 
+/* Such a member of an object; NULL if it is absent or malformed. Caller frees. */
+char *json_get_bytes(const json_t *obj, const char *key);
+
 /* Append the compact text of v, keys in insertion order. */
 void json_print(const json_t *v, struct buf *out);
 void json_print_pretty(const json_t *v, struct buf *out);

@@ -93,7 +93,7 @@ struct fs_mount_request {
 				    * source's configuration */
 };
 
-#define FS_ID_LEN 36 /* a random UUID in lower case */
+#define FS_ID_LEN 36 /* as of id_uuid() */
 
 struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	char id[FS_ID_LEN + 1];

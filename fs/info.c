@@ -8,23 +8,6 @@
 #include "fs/view.h"
 #include "fs/workspace.h"
 
-#include <sys/random.h>
-
-void mount_make_id(char out[FS_ID_LEN + 1])
-{
-	uint8_t b[16];
-
-	if (getrandom(b, sizeof(b), 0) != sizeof(b))
-		abort();
-	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(out, FS_ID_LEN + 1,
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		 "%02x%02x%02x%02x%02x%02x",
-		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
-		 b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static int64_t oldest_wait(struct mount *m)
 {
 	int64_t oldest = 0, now = now_ns();

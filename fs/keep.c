@@ -161,22 +161,9 @@ void mount_unkeep(struct mount *m)
 
 /* -- reading ----------------------------------------------------------------------- */
 
-static char *text_of(const json_t *v, const char *key)
-{
-	const char *s = json_get_text(v, key, NULL);
-	struct buf b = BUF_INIT;
-
-	if (!s || !json_bytes_decode(s, &b)) {
-		buf_done(&b);
-		return NULL;
-	}
-	buf_putc(&b, 0);
-	return buf_steal(&b);
-}
-
 static void copy_text(const json_t *v, const char *key, char *out, size_t cap)
 {
-	cleanup_free char *s = text_of(v, key);
+	cleanup_free char *s = json_get_bytes(v, key);
 
 	snprintf(out, cap, "%s", s ? s : "");
 }
@@ -188,7 +175,7 @@ static bool get_id(const json_t *v, const char *key, struct scorpio_id *ret)
 
 static int read_revision(struct kept_mount *k, const json_t *v)
 {
-	k->rev_spec = text_of(v, "spec");
+	k->rev_spec = json_get_bytes(v, "spec");
 	copy_text(v, "text", k->rev.text, sizeof(k->rev.text));
 	copy_text(v, "label", k->rev.label, sizeof(k->rev.label));
 	k->rev.kind = (uint8_t)json_get_int(v, "kind", SCORPIO_DIR);
@@ -233,11 +220,11 @@ static int read_mount(struct kept_mount *k, const json_t *v)
 			    (long long)json_get_int(v, "format", 0),
 			    KEEP_FORMAT);
 	copy_text(v, "id", k->id, sizeof(k->id));
-	k->source = text_of(v, "source");
-	k->subdir = text_of(v, "subdir");
-	k->dir = text_of(v, "dir");
-	k->job = text_of(v, "job");
-	k->workspace = text_of(v, "workspace");
+	k->source = json_get_bytes(v, "source");
+	k->subdir = json_get_bytes(v, "subdir");
+	k->dir = json_get_bytes(v, "dir");
+	k->job = json_get_bytes(v, "job");
+	k->workspace = json_get_bytes(v, "workspace");
 	k->named = json_get_bool(v, "named", false);
 	k->uid = (uint32_t)json_get_int(v, "uid", 0);
 	k->gid = (uint32_t)json_get_int(v, "gid", 0);

@@ -10,6 +10,7 @@
  */
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "fs/ahead.h"
 #include "fs/crawl.h"
@@ -127,7 +128,7 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 
 	m->fs = f;
 	m->fd = -1;
-	mount_make_id(m->id);
+	id_uuid(m->id);
 	pthread_mutex_init(&m->parked_lock, NULL);
 	pthread_mutex_init(&m->switching, NULL);
 	pthread_rwlock_init(&m->own_view, NULL);

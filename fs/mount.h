@@ -157,8 +157,6 @@ int mount_up(struct fs *f, const struct fs_mount_request *r,
 /* revive.c */
 int mount_revive(struct mount *m, struct kept_mount *k);
 
-/* info.c: a random UUID */
-void mount_make_id(char out[FS_ID_LEN + 1]);
 /* info.c; lock: fs.lock */
 void info_fill(struct mount *m, struct fs_mount_info *i);
 

@@ -254,7 +254,7 @@ static int remove_dir(const struct workspace *w)
 	char id[FS_ID_LEN + 1];
 	cleanup_free char *gone = NULL;
 
-	mount_make_id(id);
+	id_uuid(id);
 	gone = xasprintf("%.*s" GONE "%s", (int)(name - w->dir), w->dir, id);
 	if (rename(w->dir, gone))
 		return fail(-errno, "%s: %s", w->dir, strerror(errno));

@@ -195,6 +195,42 @@ struct amount *amount_by_id(struct antares *a, const char *id)
 	return m;
 }
 
+int amount_to_use(struct antares *a, const char *id, struct amount **ret,
+		  struct antares_fault *f)
+{
+	struct amount *m = amount_by_id(a, id);
+
+	*ret = m;
+	if (!m)
+		return antares_refuse(f, 404, "NOT_FOUND", -ENOENT,
+				      "no mount of this id: %s", id);
+	if (!amount_usable(m))
+		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
+				      "the mount is %s: try again later",
+				      antares_state_name(m->state));
+	return 0;
+}
+
+enum antares_state amount_resting(const struct amount *m)
+{
+	return m->warming ? ANTARES_MOUNTED : ANTARES_READY;
+}
+
+struct amount *amount_claim(struct amount *m, enum antares_state s)
+{
+	amount_state(m, s, NULL);
+	m->refs++;
+	return m;
+}
+
+void amount_settle(struct amount *m)
+{
+	lock_take(&m->antares->lock);
+	amount_state(m, amount_resting(m), NULL);
+	lock_drop(&m->antares->lock);
+	amount_put(m);
+}
+
 void amount_unlink(struct amount *m)
 {
 	struct amount **at = &m->antares->first;

@@ -104,6 +104,5 @@ int antares_bound(struct antares *a, const char *id, const char *base);
  * frees *ret. */
 int antares_path(const char *in, char **ret);
 bool antares_is_id(const char *s); /* any UUID, as text */
-void antares_make_id(char out[FS_ID_LEN + 1]); /* a random one */
 
 #endif

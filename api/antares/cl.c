@@ -11,16 +11,12 @@ static int begin(struct antares *a, const char *id, const char *cl,
 		 struct amount **ret, struct antares_fault *f)
 {
 	struct amount *m;
+	int rc;
 	ranked_scope(&a->lock);
 
-	m = amount_by_id(a, id);
-	if (!m)
-		return antares_refuse(f, 404, "NOT_FOUND", -ENOENT,
-				      "no mount of this id: %s", id);
-	if (!amount_usable(m))
-		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
-				      "the mount is %s: try again later",
-				      antares_state_name(m->state));
+	rc = amount_to_use(a, id, &m, f);
+	if (rc)
+		return rc;
 	if (!cl && !m->cl)
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				      "the mount has no change list to clear");
@@ -28,9 +24,7 @@ static int begin(struct antares *a, const char *id, const char *cl,
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				      "the mount is bound to revision %s: it "
 				      "takes no change list", m->base);
-	amount_state(m, ANTARES_QUIESCING, NULL);
-	m->refs++;
-	*ret = m;
+	*ret = amount_claim(m, ANTARES_QUIESCING);
 	return 0;
 }
 
@@ -78,10 +72,10 @@ int antares_set_cl(struct antares *a, const char *id, const char *cl,
 	lock_take(&a->lock);
 	if (!rc)
 		settle(a, m, cl);
-	amount_state(m, m->warming ? ANTARES_MOUNTED : ANTARES_READY, NULL);
 	amount_copy(m, ret);
+	ret->state = amount_resting(m);
 	lock_drop(&a->lock);
-	amount_put(m);
+	amount_settle(m);
 	if (rc) {
 		antares_info_done(ret);
 		*f = (struct antares_fault){ 500, "INTERNAL_ERROR" };

@@ -3,11 +3,11 @@
 #include "api/antares/impl.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "core/path.h"
 
 #include <sys/stat.h>
-#include <sys/random.h>
 
 struct wish { /* a request, cleaned up; strings owned */
 	char *path, *job, *cl, *cl_path, *dir, *rev;
@@ -95,26 +95,11 @@ static bool same_wish(const struct amount *m, const struct wish *w)
 	       (!w->dir || !strcmp(m->dir, w->dir));
 }
 
-void antares_make_id(char out[FS_ID_LEN + 1])
-{
-	uint8_t b[16];
-
-	if (getrandom(b, sizeof(b), 0) != sizeof(b))
-		abort();
-	b[6] = (b[6] & 0x0f) | 0x40;
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(out, FS_ID_LEN + 1,
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		 "%02x%02x%02x%02x%02x%02x",
-		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
-		 b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static struct amount *amount_new(struct antares *a, struct wish *w)
 {
 	struct amount *m = xcalloc(1, sizeof(*m));
 
-	antares_make_id(m->id);
+	id_uuid(m->id);
 	m->antares = a;
 	m->refs = 2; /* the list's and the caller's */
 	m->own_dir = !w->dir;

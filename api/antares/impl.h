@@ -64,11 +64,19 @@ int64_t antares_now_ms(void);
 
 /* lock held */
 struct amount *amount_by_id(struct antares *a, const char *id);
+/* The same into *ret (NULL if there is none); an error and *f if there is none, or
+ * it is not Mounted or Ready. */
+int amount_to_use(struct antares *a, const char *id, struct amount **ret,
+		  struct antares_fault *f);
 void amount_copy(struct amount *m, struct antares_info *ret);
 void amount_state(struct amount *m, enum antares_state s, const char *reason);
 bool amount_usable(const struct amount *m); /* Mounted or Ready */
 void amount_unlink(struct amount *m);
 void amount_put(struct amount *m); /* lock not held */
+/* Nobody else changes it until amount_settle(), which puts it, lock not held. */
+struct amount *amount_claim(struct amount *m, enum antares_state s);
+enum antares_state amount_resting(const struct amount *m); /* after that */
+void amount_settle(struct amount *m);
 void amount_set_rev(struct amount *m, const char *rev_text);
 
 /* What to ask the mono backend for: "main@LINK:/root". Caller frees. */

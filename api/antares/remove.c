@@ -125,20 +125,14 @@ static int begin(struct antares *a, const char *id, struct amount **ret,
 		 struct antares_fault *f)
 {
 	struct amount *m;
+	int rc;
 	ranked_scope(&a->lock);
 
-	m = amount_by_id(a, id);
-	if (!m)
-		return antares_refuse(f, 404, "NOT_FOUND", -ENOENT,
-				      "no mount of this id: %s", id);
-	if (!amount_usable(m) && m->state != ANTARES_FAILED && !m->recovering)
-		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
-				      "the mount is %s: try again later",
-				      antares_state_name(m->state));
+	rc = amount_to_use(a, id, &m, f);
+	if (rc && !(m && (m->state == ANTARES_FAILED || m->recovering)))
+		return rc;
 	m->recovering = false;
-	amount_state(m, ANTARES_UNMOUNTING, NULL);
-	m->refs++;
-	*ret = m;
+	*ret = amount_claim(m, ANTARES_UNMOUNTING);
 	return 0;
 }
 

@@ -14,7 +14,6 @@
 #define CHANGES_MAX 200000u
 #define DEPTH_MAX 200
 #define OWN ".libra"
-#define FILE_MAX_ (512 * MiB)
 
 /* -- the list -------------------------------------------------------------------- */
 
@@ -152,59 +151,35 @@ static void tidy(struct wchanges *l)
 
 /* -- ids --------------------------------------------------------------------------- */
 
-static int take(void *ctx, const void *p, size_t n)
-{
-	struct buf *b = ctx;
-
-	if (b->len + n > FILE_MAX_)
-		return -EFBIG;
-	buf_put(b, p, n);
-	return 0;
-}
-
 /* "" if it is no file or link, or not there. */
 int worktree_hash_now(const char *dir, const char *path, char ret[41])
 {
 	cleanup_free char *at = xasprintf("%s/%s", dir, path);
 	cleanup_free char *data = NULL;
 	struct stat st;
-	ssize_t n = 0;
 	size_t len = 0;
-	int rc = 0;
+	int rc;
 
 	ret[0] = '\0';
 	if (lstat(at, &st))
 		return errno == ENOENT || errno == ENOTDIR
 			? 0 : fail(-errno, "%s: %s", at, strerror(errno));
-	if (S_ISLNK(st.st_mode)) {
-		data = xmalloc(PATH_MAX);
-		n = readlink(at, data, PATH_MAX);
-		len = (size_t)MAX(n, 0);
-	} else if (S_ISREG(st.st_mode)) {
-		rc = path_read(at, FILE_MAX_, &data, &len);
-	} else {
+	if (!S_ISLNK(st.st_mode) && !S_ISREG(st.st_mode))
 		return 0;
-	}
-	if (rc || n < 0)
-		return rc ? rc : fail(-EIO, "%s: cannot be read", at);
-	git_id("blob", data, len, ret);
-	return 0;
+	rc = git_read(at, &st, &data, &len);
+	if (!rc)
+		git_id("blob", data, len, ret);
+	return rc;
 }
 
 static int hash_base(struct antares *a, const char *dir, const char *path,
 		     char ret[41])
 {
-	cleanup_buf struct buf b = BUF_INIT;
-	int rc = fs_original(daemon_fs(a->daemon), dir, path,
-			     deadline_in_ms(ANTARES_TIMEOUT_MS), NULL, take,
-			     &b);
+	int rc = git_original(daemon_fs(a->daemon), dir, path, ret);
 
-	ret[0] = '\0';
-	if (rc == -ENOENT || rc == -EISDIR)
-		return 0;
-	if (!rc)
-		git_id("blob", b.data ? (const void *)b.data : "", b.len, ret);
-	return rc;
+	if (rc)
+		ret[0] = '\0';
+	return rc == -ENOENT || rc == -EISDIR ? 0 : rc;
 }
 
 static int fill_ids(struct antares *a, const char *dir, struct wchanges *l)
@@ -282,16 +257,12 @@ static int bind(struct antares *a, const char *id, const char *base,
 		struct antares_fault *f)
 {
 	struct amount *m;
+	int rc;
 	ranked_scope(&a->lock);
 
-	m = amount_by_id(a, id);
-	if (!m)
-		return antares_refuse(f, 404, "NOT_FOUND", -ENOENT,
-				      "no mount of this id: %s", id);
-	if (!amount_usable(m))
-		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
-				      "the mount is %s: try again later",
-				      antares_state_name(m->state));
+	rc = amount_to_use(a, id, &m, f);
+	if (rc)
+		return rc;
 	if (m->cl)
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				      "the mount has change list %s", m->cl);

@@ -14,34 +14,27 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-/* Nobody else changes it until release(). */
+/* Nobody else changes it until amount_settle(). */
 static int claim(struct antares *a, const char *id, struct amount **ret,
 		 struct antares_fault *f)
 {
 	struct amount *m;
+	int rc;
 	ranked_scope(&a->lock);
 
-	m = amount_by_id(a, id);
-	if (!m)
-		return antares_refuse(f, 404, "NOT_FOUND", -ENOENT,
-				      "no mount of this id: %s", id);
-	if (!amount_usable(m) || m->cl)
+	rc = amount_to_use(a, id, &m, f);
+	if (rc)
+		return rc;
+	if (m->cl)
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
-				      m->cl ? "the mount has a change list"
-					    : "the mount is busy: try again "
-					      "later");
-	amount_state(m, ANTARES_QUIESCING, NULL);
-	m->refs++;
-	*ret = m;
+				      "the mount has change list %s", m->cl);
+	*ret = amount_claim(m, ANTARES_QUIESCING);
 	return 0;
 }
 
 static void release(struct antares *a, struct amount *m)
 {
-	lock_take(&a->lock);
-	amount_state(m, m->warming ? ANTARES_MOUNTED : ANTARES_READY, NULL);
-	lock_drop(&a->lock);
-	amount_put(m);
+	amount_settle(m);
 	antares_save(a);
 }
 
@@ -385,7 +378,7 @@ int worktree_fork(struct antares *a, const char *id, const char *job,
 	if (!src.base)
 		rc = antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				    "the mount is not bound to a revision");
-	antares_make_id(uuid);
+	id_uuid(uuid);
 	name = xasprintf("fork-%s", uuid);
 	q.job = job ? job : name;
 	q.path = src.path;

@@ -8,6 +8,8 @@
 #include "core/hash.h"
 #include "core/id.h"
 
+#include <sys/stat.h>
+
 #define GIT_HEX (2 * SHA1_LEN + 1)
 #define GIT_TIMEOUT_MS 120000
 
@@ -24,11 +26,20 @@ struct gitjob {
 int gitjob_open(struct classic *c, const char *path, struct gitjob *ret);
 int gitjob_save(struct gitjob *j);
 void gitjob_done(struct gitjob *j);
+/* The same for who changes it: nobody else does until gitjob_end(). */
+int gitjob_begin(struct classic *c, const char *path, struct gitjob *ret);
+void gitjob_end(struct gitjob *j);
 
 /* Content of the stage. The id of what is kept; a path in the store, owned. */
 int gitblob_keep(struct classic *c, const void *p, size_t n,
 		 char ret_hex[GIT_HEX]);
 char *gitblob_path(struct classic *c, const char *hex);
+
+/* git_content.c: a file or the target of a link, owned. */
+int git_read(const char *at, const struct stat *st, char **ret, size_t *ret_n);
+/* The id of a file as the revision of a workspace has it. -ENOENT, -EISDIR. */
+int git_original(struct fs *f, const char *dir, const char *path,
+		 char ret_hex[GIT_HEX]);
 
 /* "TYPE N\0" and the content -> id */
 void git_id(const char *type, const void *p, size_t n, char ret_hex[GIT_HEX]);

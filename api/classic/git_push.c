@@ -227,11 +227,8 @@ int classic_git_push(struct classic *c, const char *path)
 	char old[GIT_HEX], new[GIT_HEX];
 	json_t *commit, *info = NULL;
 	struct gitjob j;
-	int rc = classic_begin(c);
+	int rc = gitjob_begin(c, path, &j);
 
-	if (rc)
-		goto none;
-	rc = gitjob_open(c, path, &j);
 	if (rc)
 		goto out;
 	commit = json_object_get(j.doc, "commit");
@@ -251,10 +248,8 @@ int classic_git_push(struct classic *c, const char *path)
 		rc = gitjob_save(&j);
 	}
 	json_decref(info);
-	gitjob_done(&j);
+	gitjob_end(&j);
 out:
-	classic_end(c);
-none:
 	pushpack_free(pack);
 	return rc;
 }

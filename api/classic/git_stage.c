@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #define STATE_MAX (256 * MiB)
-#define FILE_MAX_ (512 * MiB) /* what one push may hold of a file */
 #define CHANGES_MAX 200000u
 #define DEPTH_MAX 200
 
@@ -137,6 +136,26 @@ void gitjob_done(struct gitjob *j)
 	memset(j, 0, sizeof(*j));
 }
 
+int gitjob_begin(struct classic *c, const char *path, struct gitjob *ret)
+{
+	int rc = classic_begin(c);
+
+	if (rc)
+		return rc;
+	rc = gitjob_open(c, path, ret);
+	if (rc)
+		classic_end(c);
+	return rc;
+}
+
+void gitjob_end(struct gitjob *j)
+{
+	struct classic *c = j->classic;
+
+	gitjob_done(j);
+	classic_end(c);
+}
+
 /* -- what differs ---------------------------------------------------------------------- */
 
 /* The part of path below top, or NULL. */
@@ -192,33 +211,17 @@ static int changes_of(struct gitjob *j, const char *only, struct changes *l)
 
 /* -- add --------------------------------------------------------------------------------- */
 
-static int take(void *ctx, const void *p, size_t n)
-{
-	struct buf *b = ctx;
-
-	if (b->len + n > FILE_MAX_)
-		return -EFBIG;
-	buf_put(b, p, n);
-	return 0;
-}
-
 /* The id in the revision: text, null, or NULL if that is not told. */
 static json_t *base_of(struct gitjob *j, const char *path)
 {
 	const char *top = j->work.below;
 	cleanup_free char *full = xasprintf("%s%s%s", top, *top ? "/" : "",
 					    path);
-	cleanup_buf struct buf b = BUF_INIT;
 	char hex[GIT_HEX];
-	int rc = fs_original(daemon_fs(j->classic->daemon), j->work.top, full,
-			     deadline_in_ms(GIT_TIMEOUT_MS), NULL, take, &b);
+	int rc = git_original(daemon_fs(j->classic->daemon), j->work.top, full,
+			      hex);
 
-	if (rc == -ENOENT)
-		return json_null();
-	if (rc)
-		return NULL;
-	git_id("blob", b.data ? (const void *)b.data : "", b.len, hex);
-	return json_string(hex);
+	return rc == -ENOENT ? json_null() : rc ? NULL : json_string(hex);
 }
 
 static void set(json_t *staged, const char *path, json_t *v)
@@ -229,21 +232,6 @@ static void set(json_t *staged, const char *path, json_t *v)
 	json_object_set_new(staged, buf_str(&key), v);
 }
 
-static int read_content(const char *at, const struct stat *st, char **ret,
-			size_t *ret_n)
-{
-	ssize_t n;
-
-	if (!S_ISLNK(st->st_mode))
-		return path_read(at, FILE_MAX_, ret, ret_n);
-	*ret = xmalloc(PATH_MAX);
-	n = readlink(at, *ret, PATH_MAX);
-	if (n < 0)
-		return fail(-errno, "%s: %s", at, strerror(errno));
-	*ret_n = (size_t)n;
-	return 0;
-}
-
 static int stage_file(struct gitjob *j, const char *path, const struct stat *st,
 		      bool with_base)
 {
@@ -252,7 +240,7 @@ static int stage_file(struct gitjob *j, const char *path, const struct stat *st,
 	json_t *v, *base = with_base ? base_of(j, path) : NULL;
 	char hex[GIT_HEX];
 	size_t n;
-	int rc = read_content(at, st, &data, &n);
+	int rc = git_read(at, st, &data, &n);
 
 	if (!rc)
 		rc = gitblob_keep(j->classic, data, n, hex);
@@ -429,11 +417,8 @@ int classic_git_commit(struct classic *c, const char *path,
 	json_t *entries = NULL, *info = NULL;
 	char parent[GIT_HEX], id[GIT_HEX];
 	struct gitjob j;
-	int rc = classic_begin(c);
+	int rc = gitjob_begin(c, path, &j);
 
-	if (rc)
-		goto none;
-	rc = gitjob_open(c, path, &j);
 	if (rc)
 		goto out;
 	entries = joined(&j, message, &text);
@@ -455,10 +440,8 @@ int classic_git_commit(struct classic *c, const char *path,
 		*ret = steal(&info);
 	json_decref(info);
 	json_decref(entries);
-	gitjob_done(&j);
+	gitjob_end(&j);
 out:
-	classic_end(c);
-none:
 	pushpack_free(pack);
 	return rc;
 }
@@ -507,7 +490,7 @@ static bool is_set(struct gitjob *j, const struct change *c)
 	if (c->kind == FS_DELETED)
 		return json_is_null(json_object_get(v, "oid"));
 	if (lstat(at, &st) || S_ISDIR(st.st_mode) ||
-	    read_content(at, &st, &data, &n))
+	    git_read(at, &st, &data, &n))
 		return false;
 	git_id("blob", data, n, hex);
 	return !strcmp(json_get_text(v, "oid", ""), hex);
@@ -565,23 +548,19 @@ int classic_git_status(struct classic *c, const char *path,
 int classic_git_reset(struct classic *c, const char *path)
 {
 	struct gitjob j;
-	int rc = classic_begin(c);
+	int rc = gitjob_begin(c, path, &j);
 
 	if (rc)
 		return rc;
-	rc = gitjob_open(c, path, &j);
-	if (!rc) {
-		rc = fs_reset(daemon_fs(c->daemon), j.work.top, j.work.below,
-			      deadline_in_ms(GIT_TIMEOUT_MS));
-		if (rc == -ENOENT)
-			rc = 0;
-		json_object_set_new(j.doc, "staged", json_object());
-		json_object_set_new(j.doc, "commit", json_null());
-		if (!rc)
-			rc = gitjob_save(&j);
-		gitjob_done(&j);
-	}
-	classic_end(c);
+	rc = fs_reset(daemon_fs(c->daemon), j.work.top, j.work.below,
+		      deadline_in_ms(GIT_TIMEOUT_MS));
+	if (rc == -ENOENT)
+		rc = 0;
+	json_object_set_new(j.doc, "staged", json_object());
+	json_object_set_new(j.doc, "commit", json_null());
+	if (!rc)
+		rc = gitjob_save(&j);
+	gitjob_end(&j);
 	return rc;
 }
 

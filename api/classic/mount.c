@@ -179,7 +179,7 @@ static int make(struct classic *c, struct cwork *w)
 		return rc;
 	if (!w->cl)
 		return look(c, w);
-	antares_make_id(id);
+	id_uuid(id);
 	w->upper = xstrdup(id);
 	dir = classic_dir(c, w->path);
 	made = access(dir, F_OK);
@@ -238,7 +238,7 @@ int classic_mount(struct classic *c, const char *path, const char *cl,
 	struct cwork *w = xcalloc(1, sizeof(*w));
 	int rc;
 
-	antares_make_id(ret_id);
+	id_uuid(ret_id);
 	rc = understand(path, cl && *cl ? cl : NULL, w);
 	if (!rc)
 		rc = classic_begin(c);

@@ -73,7 +73,13 @@ bool antares_id(struct request *r, const char **ret)
 	return false;
 }
 
-static struct antares *antares_of(struct request *r)
+bool antares_id_body(struct request *r, bool optional, const char **ret_id,
+		     json_t **ret)
+{
+	return antares_id(r, ret_id) && !request_json_plain(r, optional, ret);
+}
+
+struct antares *antares_of(struct request *r)
 {
 	return daemon_antares(request_ctx(r));
 }
@@ -231,7 +237,7 @@ static int post_cl(struct request *r)
 	const char *id, *cl;
 	json_t *body;
 
-	if (!antares_id(r, &id) || request_json_plain(r, false, &body) ||
+	if (!antares_id_body(r, false, &id, &body) ||
 	    request_text_plain(r, body, "cl", false, &cl))
 		return 0;
 	return antares_answer(r, antares_set_cl(antares_of(r), id, cl, &i, &f),

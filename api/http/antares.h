@@ -7,6 +7,7 @@
 #include "api/daemon.h"
 #include "api/http/request.h"
 
+struct antares *antares_of(struct request *r);
 /* Text as it is; null for NULL. */
 json_t *antares_text(const char *s);
 json_t *antares_status(const struct antares_info *i);
@@ -15,5 +16,8 @@ int antares_answer(struct request *r, int err, struct antares_info *i,
 		   const struct antares_fault *f);
 /* {id} of the path; false: it is no UUID, which was answered. */
 bool antares_id(struct request *r, const char **ret);
+/* The same with the body of the request; what is wrong was answered. */
+bool antares_id_body(struct request *r, bool optional, const char **ret_id,
+		     json_t **ret);
 
 #endif

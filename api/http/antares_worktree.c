@@ -5,17 +5,6 @@
 
 #include "api/http/antares.h"
 #include "api/http/routes.h"
-#include "core/error.h"
-
-static struct antares *antares_of(struct request *r)
-{
-	return daemon_antares(request_ctx(r));
-}
-
-static int refuse(struct request *r, int rc, const struct antares_fault *f)
-{
-	return reply_error(r, f->status, f->code, "%s", error_text(rc));
-}
 
 static json_t *hash_or_null(const char *hex)
 {
@@ -63,7 +52,7 @@ static int get_changes(struct request *r)
 		return 0;
 	rc = worktree_changes(antares_of(r), id, false, &l, &f);
 	if (rc)
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	rc = reply_json(r, 200, changes_json(id, &l));
 	wchanges_done(&l);
 	return rc;
@@ -105,7 +94,7 @@ static int reply_worktree(struct request *r, const char *id)
 	int rc;
 	json_t *v = worktree_json(antares_of(r), id, NULL, NULL, &rc, &f);
 
-	return v ? reply_json(r, 200, v) : refuse(r, rc, &f);
+	return v ? reply_json(r, 200, v) : antares_answer(r, rc, NULL, &f);
 }
 
 static int get_worktree(struct request *r)
@@ -122,7 +111,7 @@ static int post_base(struct request *r)
 	json_t *body, *pointer;
 	int rc;
 
-	if (!antares_id(r, &id) || request_json_plain(r, false, &body) ||
+	if (!antares_id_body(r, false, &id, &body) ||
 	    request_text_plain(r, body, "base_revision", false, &base))
 		return 0;
 	pointer = json_object_get(body, "vcs_pointer");
@@ -131,7 +120,7 @@ static int post_base(struct request *r)
 	     request_text_plain(r, pointer, "worktree_id", false, &wid)))
 		return 0;
 	rc = worktree_bind(antares_of(r), id, base, dir, wid, &f);
-	return rc ? refuse(r, rc, &f) : reply_worktree(r, id);
+	return rc ? antares_answer(r, rc, NULL, &f) : reply_worktree(r, id);
 }
 
 /* True or absent: true. False: a type that is wrong was answered. */
@@ -156,7 +145,7 @@ static int post_plan(struct request *r)
 	json_t *body, *v;
 	int rc;
 
-	if (!antares_id(r, &id) || request_json_plain(r, false, &body) ||
+	if (!antares_id_body(r, false, &id, &body) ||
 	    request_text_plain(r, body, "expected_base_revision", false,
 			       &expected) ||
 	    request_text_plain(r, body, "target_revision", false, &target) ||
@@ -164,7 +153,7 @@ static int post_plan(struct request *r)
 		return 0;
 	v = worktree_json(antares_of(r), id, &base, &dirty, &rc, &f);
 	if (!v)
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	how = !base			 ? "unbound"
 	      : strcmp(base, expected) ? "base_mismatch"
 	      : !strcmp(base, target)	 ? "already_at_target"
@@ -206,7 +195,7 @@ static int post_fork(struct request *r)
 	json_t *body, *v;
 	int rc;
 
-	if (!antares_id(r, &id) || request_json_plain(r, true, &body) ||
+	if (!antares_id_body(r, true, &id, &body) ||
 	    request_text_plain(r, body, "job_id", true, &job) ||
 	    request_text_plain(r, body, "mountpoint", true, &dir) ||
 	    request_text_plain(r, body, "mode", true, &mode) ||
@@ -218,7 +207,7 @@ static int post_fork(struct request *r)
 	rc = worktree_fork(antares_of(r), id, job, dir, with_cl, &i, &copied,
 			   &f);
 	if (rc)
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	v = fork_json(&i, id, mode && !strcmp(mode, "chain"), &copied);
 	antares_info_done(&i);
 	return reply_json(r, 201, v);
@@ -250,7 +239,7 @@ static int post_worktrees(struct request *r)
 	q.job = job ? job : wid;
 	rc = antares_create(antares_of(r), &q, &i, &f);
 	if (rc)
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	rc = antares_bound(antares_of(r), i.id, base ? base : i.rev);
 	if (rc || worktree_changes(antares_of(r), i.id, true, &l, &f))
 		l = (struct wchanges){ 0 };
@@ -287,11 +276,11 @@ static int get_state(struct request *r)
 		return 0;
 	rc = antares_find(antares_of(r), id, &i, &f);
 	if (rc)
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	rc = worktree_changes(antares_of(r), id, true, &l, &f);
 	if (rc) {
 		antares_info_done(&i);
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	}
 	list = json_array();
 	for (size_t n = 0; n < l.n; n++)
@@ -320,7 +309,7 @@ static int reply_result(struct request *r, const char *id, const char *key,
 	if (rc) {
 		json_decref(cleaned);
 		free(x->detail);
-		return refuse(r, rc, &f);
+		return antares_answer(r, rc, NULL, &f);
 	}
 	if (worktree_changes(a, id, true, &l, &f))
 		l = (struct wchanges){ 0 };
@@ -366,7 +355,7 @@ static int post_finalize(struct request *r)
 	uint64_t generation;
 	int rc;
 
-	if (!antares_id(r, &id) || request_json_plain(r, false, &body) ||
+	if (!antares_id_body(r, false, &id, &body) ||
 	    request_text_plain(r, body, "expected_base_revision", false,
 			       &expected) ||
 	    request_text_plain(r, body, "new_base_revision", true, &next))
@@ -386,7 +375,7 @@ static int post_finalize(struct request *r)
 	if (!rc)
 		return reply_result(r, id, "state", &x, cleaned);
 	json_decref(cleaned);
-	return refuse(r, rc, &f);
+	return antares_answer(r, rc, NULL, &f);
 }
 
 static int post_refresh(struct request *r)
@@ -398,7 +387,7 @@ static int post_refresh(struct request *r)
 	bool clean;
 	int rc;
 
-	if (!antares_id(r, &id) || request_json_plain(r, false, &body) ||
+	if (!antares_id_body(r, false, &id, &body) ||
 	    request_text_plain(r, body, "expected_base_revision", false,
 			       &expected) ||
 	    request_text_plain(r, body, "target_revision", true, &target) ||
@@ -406,7 +395,7 @@ static int post_refresh(struct request *r)
 		return 0;
 	rc = worktree_refresh(antares_of(r), id, expected, target, clean, &x,
 			      &f);
-	return rc ? refuse(r, rc, &f)
+	return rc ? antares_answer(r, rc, NULL, &f)
 		  : reply_result(r, id, "disposition", &x, NULL);
 }
 

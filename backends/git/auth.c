@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth.h"
 
-#include <ctype.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-#define HELPER_MS 30000
-#define TOKEN_MAX 4096
+#include <scorpio/login.h>
 
 struct gitauth {
 	/* from the configuration, immutable */
@@ -18,64 +13,25 @@ struct gitauth {
 	bool approved; /* lock: lock */
 };
 
-static void wipe(char **p)
-{
-	if (*p)
-		explicit_bzero(*p, strlen(*p));
-	free(*p);
-	*p = NULL;
-}
-
-static char *copy(const char *s)
-{
-	return s && *s ? strdup(s) : NULL;
-}
-
-static int read_token(struct gitsource *s, const char *path, char **ret)
-{
-	char buf[TOKEN_MAX + 1];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, TOKEN_MAX);
-	int saved = errno;
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return gitfail(s, -EACCES, "token_file %s: %s", path,
-			       strerror(saved));
-	buf[n] = 0;
-	buf[strcspn(buf, "\r\n")] = 0;
-	*ret = copy(buf);
-	explicit_bzero(buf, sizeof(buf));
-	if (!*ret)
-		return gitfail(s, -EACCES, "token_file %s is empty", path);
-	return 0;
-}
-
-static bool one_line(const char *s)
-{
-	return !s || !strpbrk(s, "\r\n");
-}
-
 static int configure(struct gitsource *s, struct gitauth *a)
 {
 	const struct scorpio_host *h = s->host;
 	const char *file = h->config_string(s->config, "token_file", NULL);
 	const char *user = h->config_string(s->config, "username", NULL);
 
-	a->header = copy(h->config_string(s->config, "header", NULL));
-	a->token = copy(h->config_string(s->config, "token", NULL));
+	a->header = scorpio_secret(h->config_string(s->config, "header", NULL));
+	a->token = scorpio_secret(h->config_string(s->config, "token", NULL));
 	a->helper = h->config_bool(s->config, "credential_helper", 1);
-	a->user = copy(user && *user ? user : s->url.user);
-	a->password = copy(s->url.password);
+	a->user = scorpio_secret(user && *user ? user : s->url.user);
+	a->password = scorpio_secret(s->url.password);
 	if (!a->token && file && *file) {
-		int rc = read_token(s, file, &a->token);
+		int rc = scorpio_token_file(h, file, &a->token);
 
 		if (rc < 0)
 			return rc;
 	}
-	if (!one_line(a->header) || !one_line(a->token) || !one_line(a->user) ||
-	    !one_line(a->password))
+	if (!scorpio_one_line(a->header) || !scorpio_one_line(a->token) ||
+	    !scorpio_one_line(a->user) || !scorpio_one_line(a->password))
 		return gitfail(s, -EINVAL, "a credential holds a line break");
 	if (a->header && !strchr(a->header, ':'))
 		return gitfail(s, -EINVAL, "header: write \"Name: value\"");
@@ -102,12 +58,12 @@ void gitauth_free(struct gitauth *a)
 {
 	if (!a)
 		return;
-	wipe(&a->header);
-	wipe(&a->token);
-	wipe(&a->user);
-	wipe(&a->password);
-	wipe(&a->helper_user);
-	wipe(&a->helper_password);
+	scorpio_secret_done(&a->header);
+	scorpio_secret_done(&a->token);
+	scorpio_secret_done(&a->user);
+	scorpio_secret_done(&a->password);
+	scorpio_secret_done(&a->helper_user);
+	scorpio_secret_done(&a->helper_password);
 	free(a->helper_origin);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
@@ -115,25 +71,25 @@ void gitauth_free(struct gitauth *a)
 
 void gitauth_release(struct gitauth_use *use)
 {
-	wipe(&use->user);
-	wipe(&use->password);
-	wipe(&use->bearer);
-	wipe(&use->header);
+	scorpio_secret_done(&use->user);
+	scorpio_secret_done(&use->password);
+	scorpio_secret_done(&use->bearer);
+	scorpio_secret_done(&use->header);
 	free(use->origin);
 	memset(use, 0, sizeof(*use));
 }
 
 static void use_configured(struct gitauth *a, struct gitauth_use *use)
 {
-	use->header = copy(a->header);
+	use->header = scorpio_secret(a->header);
 	if (a->token && a->user) {
-		use->user = copy(a->user);
-		use->password = copy(a->token);
+		use->user = scorpio_secret(a->user);
+		use->password = scorpio_secret(a->token);
 	} else if (a->token) {
-		use->bearer = copy(a->token);
+		use->bearer = scorpio_secret(a->token);
 	} else if (a->password) {
-		use->user = a->user ? copy(a->user) : strdup("");
-		use->password = copy(a->password);
+		use->user = strdup(a->user ? a->user : "");
+		use->password = scorpio_secret(a->password);
 	}
 	use->given = use->header || use->bearer || use->password;
 }
@@ -142,8 +98,8 @@ static void use_remembered(struct gitauth *a, struct gitauth_use *use)
 {
 	pthread_mutex_lock(&a->lock);
 	if (a->helper_origin && strcmp(a->helper_origin, use->origin) == 0) {
-		use->user = copy(a->helper_user);
-		use->password = copy(a->helper_password);
+		use->user = scorpio_secret(a->helper_user);
+		use->password = scorpio_secret(a->helper_password);
 		use->given = use->from_helper = use->user && use->password;
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -164,59 +120,6 @@ int gitauth_first(struct gitsource *s, struct gitauth *a, const char *url,
 }
 
 /* -- git credential -------------------------------------------------------- */
-
-struct answer {
-	char text[8192];
-	size_t len;
-};
-
-static int take(void *ctx, const void *data, uint64_t n)
-{
-	struct answer *a = ctx;
-
-	if (n > sizeof(a->text) - 1 - a->len)
-		return -EFBIG;
-	memcpy(a->text + a->len, data, n);
-	a->len += n;
-	a->text[a->len] = 0;
-	return 0;
-}
-
-static char *answer_value(const struct answer *a, const char *key)
-{
-	size_t k = strlen(key);
-
-	for (const char *p = a->text; *p;) {
-		size_t n = strcspn(p, "\n");
-
-		if (n > k && memcmp(p, key, k) == 0 && p[k] == '=')
-			return strndup(p + k + 1, n - k - 1);
-		p += n + (p[n] == '\n');
-	}
-	return NULL;
-}
-
-static int run_credential(struct gitsource *s, const char *verb,
-			  const char *input, struct answer *out)
-{
-	/* no terminal and no window: a daemon cannot ask */
-	static const char *const env[] = { "GIT_TERMINAL_PROMPT=0",
-					   "GIT_ASKPASS=", "SSH_ASKPASS=",
-					   "GCM_INTERACTIVE=never", NULL };
-	const char *argv[] = { "git", "credential", verb, NULL };
-	struct scorpio_spawn x = { .struct_size = sizeof(x) };
-	int rc;
-
-	x.argv = argv;
-	x.env = env;
-	x.input = input;
-	x.input_len = strlen(input);
-	x.on_output = take;
-	x.ctx = out;
-	x.timeout_ms = HELPER_MS;
-	rc = s->host->spawn(s->host, &x);
-	return rc ? rc : x.exit_status ? -EACCES : 0;
-}
 
 /* "protocol=https\nhost=h:port\npath=...\n" and more */
 static char *describe(const char *url, const char *user, const char *password)
@@ -247,7 +150,7 @@ static int refused_text(struct gitsource *s, const char *why)
 static int fill(struct gitsource *s, struct gitauth *a, const char *url,
 		struct gitauth_use *use)
 {
-	struct answer out = { .len = 0 };
+	struct scorpio_answer out;
 	const char *user = s->url.origin &&
 			   strcmp(s->url.origin, use->origin) == 0 ?
 				   a->user : NULL;
@@ -256,15 +159,15 @@ static int fill(struct gitsource *s, struct gitauth *a, const char *url,
 
 	if (!input)
 		return gitfail(s, -ENOMEM, "out of memory");
-	rc = run_credential(s, "fill", input, &out);
+	rc = scorpio_git_credential(s->host, "fill", input, &out);
 	free(input);
 	if (gitrc_stops(rc))
 		return rc;
 	if (rc == 0) {
-		use->user = answer_value(&out, "username");
-		use->password = answer_value(&out, "password");
+		use->user = scorpio_answer_value(&out, "username");
+		use->password = scorpio_answer_value(&out, "password");
 	}
-	explicit_bzero(&out, sizeof(out));
+	scorpio_wipe(&out, sizeof(out));
 	if (!use->user || !use->password)
 		return refused_text(s, "the server asks who we are (401)");
 	use->given = use->from_helper = true;
@@ -274,12 +177,12 @@ static int fill(struct gitsource *s, struct gitauth *a, const char *url,
 static void tell_helper(struct gitsource *s, const char *verb,
 			const struct gitauth_use *use)
 {
-	struct answer ignored = { .len = 0 };
+	struct scorpio_answer ignored;
 	char *input = describe(use->origin, use->user, use->password);
 
 	if (input)
-		run_credential(s, verb, input, &ignored);
-	wipe(&input);
+		scorpio_git_credential(s->host, verb, input, &ignored);
+	scorpio_secret_done(&input);
 }
 
 static void forget(struct gitauth *a)
@@ -287,8 +190,8 @@ static void forget(struct gitauth *a)
 	pthread_mutex_lock(&a->lock);
 	free(a->helper_origin);
 	a->helper_origin = NULL;
-	wipe(&a->helper_user);
-	wipe(&a->helper_password);
+	scorpio_secret_done(&a->helper_user);
+	scorpio_secret_done(&a->helper_password);
 	a->approved = false;
 	pthread_mutex_unlock(&a->lock);
 }
@@ -327,8 +230,8 @@ void gitauth_accepted(struct gitsource *s, struct gitauth *a,
 	a->approved = true;
 	if (first) {
 		free(a->helper_origin);
-		wipe(&a->helper_user);
-		wipe(&a->helper_password);
+		scorpio_secret_done(&a->helper_user);
+		scorpio_secret_done(&a->helper_password);
 		a->helper_origin = strdup(use->origin);
 		a->helper_user = strdup(use->user);
 		a->helper_password = strdup(use->password);
@@ -381,7 +284,7 @@ char *gitauth_header(const struct gitauth_use *use)
 	coded = base64(pair);
 	if (coded && asprintf(&out, "Authorization: Basic %s", coded) < 0)
 		out = NULL;
-	wipe(&pair);
-	wipe(&coded);
+	scorpio_secret_done(&pair);
+	scorpio_secret_done(&coded);
 	return out;
 }

@@ -3,11 +3,8 @@
 
 #include "url.h"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <scorpio/login.h>
 
-#define HELPER_MS 30000
-#define TOKEN_MAX 4096
 #define HEADERS_MAX 40
 
 struct lfsauth {
@@ -22,45 +19,7 @@ struct lfsauth {
 	bool approved;			/* lock */
 };
 
-static void wipe(char **p)
-{
-	if (*p)
-		explicit_bzero(*p, strlen(*p));
-	free(*p);
-	*p = NULL;
-}
-
-static char *copy(const char *s)
-{
-	return s && *s ? strdup(s) : NULL;
-}
-
 /* -- the configuration --------------------------------------------------------------- */
-
-static int read_token(struct lfs *s, const char *path, char **ret)
-{
-	char buf[TOKEN_MAX + 1];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, TOKEN_MAX);
-	int saved = errno;
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return lfsfail(s, -EACCES, "token_file %s: %s", path,
-			       strerror(saved));
-	buf[n] = 0;
-	buf[strcspn(buf, "\r\n")] = 0;
-	*ret = copy(buf);
-	explicit_bzero(buf, sizeof(buf));
-	return *ret ? 0 :
-		      lfsfail(s, -EACCES, "token_file %s is empty", path);
-}
-
-static bool one_line(const char *p)
-{
-	return !p || !strpbrk(p, "\r\n");
-}
 
 /* user:password@ of the source's address, decoded where that is simple. */
 static void login_of_url(struct lfsauth *a, const char *url)
@@ -93,21 +52,23 @@ static int configure(struct lfs *s, struct lfsauth *a)
 	const char *url = plus && plus - s->url < 8 ? plus + 1 : s->url;
 	int rc = 0;
 
-	a->own_header = copy(lfs_setting(s, "lfs.header", NULL));
-	a->src_header = copy(lfs_setting(s, "header", NULL));
-	a->src_token = copy(lfs_setting(s, "token", NULL));
-	a->src_user = copy(lfs_setting(s, "username", NULL));
+	a->own_header = scorpio_secret(lfs_setting(s, "lfs.header", NULL));
+	a->src_header = scorpio_secret(lfs_setting(s, "header", NULL));
+	a->src_token = scorpio_secret(lfs_setting(s, "token", NULL));
+	a->src_user = scorpio_secret(lfs_setting(s, "username", NULL));
 	a->helper = s->host->config_bool(s->config, "git.credential_helper", 1);
 	a->src_origin = lfsurl_origin(url);
 	login_of_url(a, url);
 	if (file && *file)
-		rc = read_token(s, file, &a->own_token);
+		rc = scorpio_token_file(s->host, file, &a->own_token);
 	if (rc == 0 && !a->src_token && src_file && *src_file)
-		rc = read_token(s, src_file, &a->src_token);
+		rc = scorpio_token_file(s->host, src_file, &a->src_token);
 	if (rc == 0 &&
-	    (!one_line(a->own_header) || !one_line(a->own_token) ||
-	     !one_line(a->src_header) || !one_line(a->src_token) ||
-	     !one_line(a->src_user)))
+	    (!scorpio_one_line(a->own_header) ||
+	     !scorpio_one_line(a->own_token) ||
+	     !scorpio_one_line(a->src_header) ||
+	     !scorpio_one_line(a->src_token) ||
+	     !scorpio_one_line(a->src_user)))
 		rc = lfsfail(s, -EINVAL, "a credential holds a line break");
 	return rc;
 }
@@ -132,14 +93,14 @@ void lfsauth_free(struct lfsauth *a)
 {
 	if (!a)
 		return;
-	wipe(&a->own_header);
-	wipe(&a->own_token);
-	wipe(&a->src_header);
-	wipe(&a->src_token);
-	wipe(&a->src_user);
-	wipe(&a->src_password);
-	wipe(&a->user);
-	wipe(&a->password);
+	scorpio_secret_done(&a->own_header);
+	scorpio_secret_done(&a->own_token);
+	scorpio_secret_done(&a->src_header);
+	scorpio_secret_done(&a->src_token);
+	scorpio_secret_done(&a->src_user);
+	scorpio_secret_done(&a->src_password);
+	scorpio_secret_done(&a->user);
+	scorpio_secret_done(&a->password);
 	free(a->src_origin);
 	free(a->origin);
 	pthread_mutex_destroy(&a->lock);
@@ -155,10 +116,10 @@ struct login {
 
 static void login_done(struct login *l)
 {
-	wipe(&l->header);
-	wipe(&l->user);
-	wipe(&l->password);
-	wipe(&l->bearer);
+	scorpio_secret_done(&l->header);
+	scorpio_secret_done(&l->user);
+	scorpio_secret_done(&l->password);
+	scorpio_secret_done(&l->bearer);
 	free(l->origin);
 	memset(l, 0, sizeof(*l));
 }
@@ -167,23 +128,23 @@ static void from_source(struct lfsauth *a, struct login *l)
 {
 	if (!a->src_origin || strcmp(a->src_origin, l->origin))
 		return;
-	l->header = copy(a->src_header);
+	l->header = scorpio_secret(a->src_header);
 	if (a->src_token && a->src_user) {
-		l->user = copy(a->src_user);
-		l->password = copy(a->src_token);
+		l->user = scorpio_secret(a->src_user);
+		l->password = scorpio_secret(a->src_token);
 	} else if (a->src_token) {
-		l->bearer = copy(a->src_token);
+		l->bearer = scorpio_secret(a->src_token);
 	} else if (a->src_password) {
-		l->user = a->src_user ? copy(a->src_user) : strdup("");
-		l->password = copy(a->src_password);
+		l->user = strdup(a->src_user ? a->src_user : "");
+		l->password = scorpio_secret(a->src_password);
 	}
 }
 
 static void first_login(struct lfsauth *a, struct login *l)
 {
 	if (a->own_header || a->own_token) {
-		l->header = copy(a->own_header);
-		l->bearer = copy(a->own_token);
+		l->header = scorpio_secret(a->own_header);
+		l->bearer = scorpio_secret(a->own_token);
 	} else {
 		from_source(a, l);
 	}
@@ -192,8 +153,8 @@ static void first_login(struct lfsauth *a, struct login *l)
 		return;
 	pthread_mutex_lock(&a->lock);
 	if (a->origin && !strcmp(a->origin, l->origin)) {
-		l->user = copy(a->user);
-		l->password = copy(a->password);
+		l->user = scorpio_secret(a->user);
+		l->password = scorpio_secret(a->password);
 		l->given = l->from_helper = l->user && l->password;
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -201,46 +162,9 @@ static void first_login(struct lfsauth *a, struct login *l)
 
 /* -- git credential ------------------------------------------------------------------------ */
 
-struct answer {
-	char text[8192];
-	size_t len;
-};
-
-static int take(void *ctx, const void *data, uint64_t n)
-{
-	struct answer *a = ctx;
-
-	if (n > sizeof(a->text) - 1 - a->len)
-		return -EFBIG;
-	memcpy(a->text + a->len, data, n);
-	a->len += n;
-	a->text[a->len] = 0;
-	return 0;
-}
-
-static char *value_of(const struct answer *a, const char *key)
-{
-	size_t k = strlen(key);
-
-	for (const char *p = a->text; *p;) {
-		size_t n = strcspn(p, "\n");
-
-		if (n > k && !memcmp(p, key, k) && p[k] == '=')
-			return strndup(p + k + 1, n - k - 1);
-		p += n + (p[n] == '\n');
-	}
-	return NULL;
-}
-
 static int credential(struct lfs *s, const char *verb, const char *url,
-		      const struct login *l, struct answer *out)
+		      const struct login *l, struct scorpio_answer *out)
 {
-	/* no terminal and no window: a daemon cannot ask */
-	static const char *const env[] = { "GIT_TERMINAL_PROMPT=0",
-					   "GIT_ASKPASS=", "SSH_ASKPASS=",
-					   "GCM_INTERACTIVE=never", NULL };
-	const char *argv[] = { "git", "credential", verb, NULL };
-	struct scorpio_spawn x = { .struct_size = sizeof(x) };
 	auto_lfsbuf struct lfsbuf in = { 0 };
 	struct lfsurl u;
 	int rc;
@@ -258,28 +182,21 @@ static int credential(struct lfs *s, const char *verb, const char *url,
 			      l->password);
 	if (in.broken)
 		return lfs_nomem(s);
-	x.argv = argv;
-	x.env = env;
-	x.input = in.p;
-	x.input_len = in.n;
-	x.on_output = take;
-	x.ctx = out;
-	x.timeout_ms = HELPER_MS;
-	rc = s->host->spawn(s->host, &x);
-	explicit_bzero(in.p, in.n);
-	return rc ? rc : x.exit_status ? -EACCES : 0;
+	rc = scorpio_git_credential(s->host, verb, in.p, out);
+	scorpio_wipe(in.p, in.n);
+	return rc;
 }
 
 static void tell(struct lfs *s, const char *verb, const struct login *l)
 {
-	struct answer ignored = { .len = 0 };
+	struct scorpio_answer ignored;
 
 	credential(s, verb, l->origin, l, &ignored);
 }
 
 static int ask_helper(struct lfs *s, const char *url, struct login *l)
 {
-	struct answer out = { .len = 0 };
+	struct scorpio_answer out;
 	char *origin = l->origin;
 	int rc = credential(s, "fill", url, NULL, &out);
 
@@ -289,10 +206,10 @@ static int ask_helper(struct lfs *s, const char *url, struct login *l)
 	login_done(l);
 	l->origin = origin;
 	if (rc == 0) {
-		l->user = value_of(&out, "username");
-		l->password = value_of(&out, "password");
+		l->user = scorpio_answer_value(&out, "username");
+		l->password = scorpio_answer_value(&out, "password");
 	}
-	explicit_bzero(&out, sizeof(out));
+	scorpio_wipe(&out, sizeof(out));
 	l->given = l->from_helper = l->user && l->password;
 	return l->given ? 0 : -EACCES;
 }
@@ -307,11 +224,11 @@ static void remember(struct lfs *s, struct lfsauth *a, const struct login *l)
 	first = !a->approved || !a->origin || strcmp(a->origin, l->origin);
 	if (first) {
 		free(a->origin);
-		wipe(&a->user);
-		wipe(&a->password);
+		scorpio_secret_done(&a->user);
+		scorpio_secret_done(&a->password);
 		a->origin = strdup(l->origin);
-		a->user = copy(l->user);
-		a->password = copy(l->password);
+		a->user = scorpio_secret(l->user);
+		a->password = scorpio_secret(l->password);
 		a->approved = true;
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -327,8 +244,8 @@ static void forget(struct lfs *s, struct lfsauth *a, const struct login *l)
 	pthread_mutex_lock(&a->lock);
 	free(a->origin);
 	a->origin = NULL;
-	wipe(&a->user);
-	wipe(&a->password);
+	scorpio_secret_done(&a->user);
+	scorpio_secret_done(&a->password);
 	a->approved = false;
 	pthread_mutex_unlock(&a->lock);
 }

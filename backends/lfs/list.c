@@ -238,19 +238,33 @@ static int list(struct lfslister *x, const struct scorpio_ref *refs, uint32_t n)
 	return rc ? rc : below;
 }
 
+/* NULL without memory. */
+static struct lfslister *lister_new(struct lfs *s,
+				    const struct scorpio_sink *sink)
+{
+	struct lfslister *x = malloc(sizeof(*x));
+
+	if (!x)
+		return NULL;
+	lister_init(x, s, sink);
+	gather_init(x);
+	return x;
+}
+
+static void lister_free(struct lfslister *x)
+{
+	lister_done(x);
+	free(x);
+}
+
 int lfslist_list(struct lfs *s, const struct scorpio_ref *refs, uint32_t n,
 		 const struct scorpio_sink *sink)
 {
-	struct lfslister *x = malloc(sizeof(*x));
-	int rc;
+	struct lfslister *x = lister_new(s, sink);
+	int rc = x ? list(x, refs, n) : lfs_nomem(s);
 
-	if (!x)
-		return lfs_nomem(s);
-	lister_init(x, s, sink);
-	gather_init(x);
-	rc = list(x, refs, n);
-	lister_done(x);
-	free(x);
+	if (x)
+		lister_free(x);
 	return rc;
 }
 
@@ -334,16 +348,11 @@ int lfslist_prefetch(struct lfs *s, const struct scorpio_ref *root,
 		     uint32_t what, uint32_t depth,
 		     const struct scorpio_sink *sink)
 {
-	struct lfslister *x = malloc(sizeof(*x));
-	int rc;
+	struct lfslister *x = lister_new(s, sink);
+	int rc = x ? prefetch(x, root, what, depth) : lfs_nomem(s);
 
-	if (!x)
-		return lfs_nomem(s);
-	lister_init(x, s, sink);
-	gather_init(x);
-	rc = prefetch(x, root, what, depth);
-	lister_done(x);
-	free(x);
+	if (x)
+		lister_free(x);
 	return rc;
 }
 

@@ -250,9 +250,17 @@ static int call_below(struct capture *c, call_fn call, struct scorpio_ref *refs,
 	return worst;
 }
 
-static void fill_ref(struct scorpio_ref *r, const struct scorpio_id *id,
-		     const char *path, uint32_t path_len)
+/* What is to be asked for of the backend below. */
+struct asking {
+	struct scorpio_ref *refs;
+	uint32_t n;
+};
+
+static void ask(struct asking *a, const struct scorpio_id *id,
+		const char *path, uint32_t path_len)
 {
+	struct scorpio_ref *r = &a->refs[a->n++];
+
 	memset(r, 0, sizeof(*r));
 	r->id = *id;
 	r->path = path;
@@ -260,17 +268,26 @@ static void fill_ref(struct scorpio_ref *r, const struct scorpio_id *id,
 	r->kind = SCORPIO_FILE;
 }
 
+static int fetch_asked(struct capture *c, struct asking *a)
+{
+	int rc = a->n ? call_below(c, c->s->next->ops->fetch, a->refs, a->n) :
+			0;
+
+	lfsbuf_done(&c->text);
+	free(a->refs);
+	return rc;
+}
+
 /* -- pointers ------------------------------------------------------------------------- */
 
 int lfssmall_pointers(struct lfs *s, struct lfsitem *items, uint32_t n,
 		      const struct scorpio_sink *sink, bool *stop)
 {
-	struct scorpio_ref *refs = calloc(n + 1, sizeof(*refs));
+	struct asking a = { calloc(n + 1, sizeof(*a.refs)), 0 };
 	struct capture c;
-	uint32_t asked = 0;
-	int rc = 0;
+	int rc;
 
-	if (!refs)
+	if (!a.refs)
 		return lfs_nomem(s);
 	capture_init(&c, s, sink, stop);
 	qsort(items, n, sizeof(*items), by_below);
@@ -281,22 +298,18 @@ int lfssmall_pointers(struct lfs *s, struct lfsitem *items, uint32_t n,
 		if (lfsknown_is_pointer(s->known, &x->below, &x->ptr))
 			x->state = LFSITEM_POINTER;
 		else if (!i || !lfs_same_id(&x[-1].below, &x->below))
-			fill_ref(&refs[asked++], &x->below, x->path,
-				 x->path_len);
+			ask(&a, &x->below, x->path, x->path_len);
 	}
 	c.items = items;
 	c.n = n;
 	c.limit = LFSPTR_MAX;
-	if (asked)
-		rc = call_below(&c, s->next->ops->fetch, refs, asked);
-	for (uint32_t i = 0; i < n && asked; i++) { /* the same one twice */
+	rc = fetch_asked(&c, &a);
+	for (uint32_t i = 0; i < n && a.n; i++) { /* the same one twice */
 		struct lfsitem *first = find_item(&c, &items[i].below);
 
 		if (items[i].state == LFSITEM_ASKED)
 			items[i] = *first;
 	}
-	lfsbuf_done(&c.text);
-	free(refs);
 	return rc;
 }
 
@@ -305,12 +318,11 @@ int lfssmall_pointers(struct lfs *s, struct lfsitem *items, uint32_t n,
 int lfssmall_texts(struct lfs *s, struct lfstext *texts, uint32_t n,
 		   const struct scorpio_sink *sink, bool *stop)
 {
-	struct scorpio_ref *refs = calloc(n + 1, sizeof(*refs));
+	struct asking a = { calloc(n + 1, sizeof(*a.refs)), 0 };
 	struct capture c;
-	uint32_t asked = 0;
-	int rc = 0;
+	int rc;
 
-	if (!refs)
+	if (!a.refs)
 		return lfs_nomem(s);
 	capture_init(&c, s, sink, stop);
 	for (uint32_t i = 0; i < n; i++) {
@@ -319,18 +331,15 @@ int lfssmall_texts(struct lfs *s, struct lfstext *texts, uint32_t n,
 		if (lfsknown_has_text(s->known, &t->id, &t->text))
 			continue;
 		t->error = 1; /* so far */
-		fill_ref(&refs[asked++], &t->id, t->path, t->path_len);
+		ask(&a, &t->id, t->path, t->path_len);
 	}
 	c.texts = texts;
 	c.n = n;
 	c.limit = LFSTEXT_MAX;
-	if (asked)
-		rc = call_below(&c, s->next->ops->fetch, refs, asked);
+	rc = fetch_asked(&c, &a);
 	for (uint32_t i = 0; i < n; i++)
 		if (texts[i].error > 0)
 			texts[i].error = rc < 0 ? rc : -EIO;
-	lfsbuf_done(&c.text);
-	free(refs);
 	return rc;
 }
 

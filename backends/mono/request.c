@@ -3,11 +3,9 @@
 
 #include "text.h"
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <unistd.h>
 
-#define TOKEN_MAX 4096
+#include <scorpio/login.h>
 
 /* -- login ----------------------------------------------------------------- */
 
@@ -18,18 +16,7 @@ struct monoauth {
 	bool from_file; /* the token is read from `file` */
 };
 
-static void wipe(char *s)
-{
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
-
-static void wipe_at(char **s)
-{
-	wipe(*s);
-}
-#define auto_wipe __attribute__((cleanup(wipe_at)))
+#define auto_wipe __attribute__((cleanup(scorpio_secret_done)))
 
 static const char *setting(const struct mono *m, const char *key)
 {
@@ -43,7 +30,7 @@ int monoauth_new(struct mono *m, struct monoauth **ret)
 	const char *token = setting(m, "token");
 	struct monoauth *a;
 
-	if (token && strpbrk(token, "\r\n"))
+	if (!scorpio_one_line(token))
 		return monofail(m, -EINVAL, "token: it holds a line break");
 	a = calloc(1, sizeof(*a));
 	if (!a)
@@ -55,7 +42,7 @@ int monoauth_new(struct mono *m, struct monoauth **ret)
 	a->token = token ? strdup(token) : NULL;
 	*ret = a;
 	if (a->header && (!strchr(a->header, ':') ||
-			  strpbrk(a->header, "\r\n")))
+			  !scorpio_one_line(a->header)))
 		return monofail(m, -EINVAL, "header: write \"Name: value\", "
 				"on one line");
 	return 0;
@@ -65,28 +52,9 @@ void monoauth_free(struct monoauth *a)
 {
 	if (!a)
 		return;
-	wipe(a->token);
+	scorpio_secret_done(&a->token);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
-}
-
-static int read_token(struct mono *m, const char *path, char **ret)
-{
-	char buf[TOKEN_MAX + 1];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, TOKEN_MAX);
-	int saved = errno;
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return monofail(m, -EACCES, "token_file %s: %s", path,
-				strerror(saved));
-	buf[n] = 0;
-	buf[strcspn(buf, "\r\n")] = 0;
-	*ret = *buf ? strdup(buf) : NULL;
-	explicit_bzero(buf, sizeof(buf));
-	return *ret ? 0 : monofail(m, -EACCES, "token_file %s is empty", path);
 }
 
 /* A copy of the token to send, NULL if there is none. */
@@ -102,12 +70,12 @@ static int current_token(struct mono *m, char **ret)
 	*ret = a->token ? strdup(a->token) : NULL;
 	pthread_mutex_unlock(&a->lock);
 	if (need)
-		rc = read_token(m, a->file, &read);
+		rc = scorpio_token_file(m->host, a->file, &read);
 	if (rc < 0 || !read)
 		return rc;
 	*ret = strdup(read);
 	pthread_mutex_lock(&a->lock);
-	wipe(a->token);
+	scorpio_secret_done(&a->token);
 	a->token = read;
 	pthread_mutex_unlock(&a->lock);
 	return 0;
@@ -120,11 +88,12 @@ static bool token_changed(struct mono *m, const char *used)
 	char *read = NULL;
 	bool other;
 
-	if (!a->from_file || !used || read_token(m, a->file, &read) < 0)
+	if (!a->from_file || !used ||
+	    scorpio_token_file(m->host, a->file, &read) < 0)
 		return false;
 	other = strcmp(read, used) != 0;
 	pthread_mutex_lock(&a->lock);
-	wipe(a->token);
+	scorpio_secret_done(&a->token);
 	a->token = read;
 	pthread_mutex_unlock(&a->lock);
 	return other;

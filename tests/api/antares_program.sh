@@ -4,7 +4,6 @@
 # -c, the environment's two spellings, exit codes
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
 requires fuse git python3 curl jq
 

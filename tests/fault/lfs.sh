@@ -3,23 +3,19 @@
 # readers get the right bytes or an error, and the next read tries again
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/gitwork.sh"
 . "$TESTLIB/lfs.sh"
-requires fuse
 
-mkdir "$SCRATCH/www"
-start_lfs_server "$SCRATCH/www" "$SCRATCH/objects"
-SRC=$SCRATCH/src
-lfs_seed "$SRC"
-(
-    cd "$SRC"
-    mkdir f many
-    for i in {1..8}; do bytes "f/$i.bin" 2000000 "f$i"; done
-    for i in {1..12}; do mkdir "s$i" && bytes "s$i/s.bin" 30000 "s$i"; done
-    for i in {1..250}; do echo "small $i" >"many/$i.bin"; done
-)
-git_commit "$SRC" more
-lfs_publish "$SRC" origin
+more() {
+    (
+        cd "$SRC"
+        mkdir f many
+        for i in {1..8}; do bytes "f/$i.bin" 2000000 "f$i"; done
+        for i in {1..12}; do mkdir "s$i" && bytes "s$i/s.bin" 30000 "s$i"; done
+        for i in {1..250}; do echo "small $i" >"many/$i.bin"; done
+    )
+    git_commit "$SRC" more
+}
+lfs_world more
 start_daemon
 M=$SCRATCH/m
 mount_source "$LFS_URL/origin.git" "$M"

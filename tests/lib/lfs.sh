@@ -3,9 +3,10 @@
 # shellcheck disable=SC2034
 #
 # lfs.sh - repositories with Git LFS files behind lfs_server.py, for tests;
-# after functions.sh and gitwork.sh.
+# after functions.sh.
 
-requires git git-lfs python3 curl jq
+. "$TESTLIB/gitwork.sh"
+requires fuse git git-lfs python3 curl jq
 
 # start_lfs_server ROOT OBJECTS [OPTIONS...] - sets LFS_URL, LFS_PID, LFS_PORT
 start_lfs_server() {
@@ -65,6 +66,17 @@ lfs_seed() {
         chmod +x assets/run.sh
     )
     git_commit "$1" "with LFS files"
+}
+
+# lfs_world [FUNCTION] - a server, and $SRC, seeded (and what the function adds),
+# which is published as origin
+lfs_world() {
+    mkdir "$SCRATCH/www"
+    start_lfs_server "$SCRATCH/www" "$SCRATCH/objects"
+    SRC=$SCRATCH/src
+    lfs_seed "$SRC"
+    [ $# = 0 ] || "$@"
+    lfs_publish "$SRC" origin
 }
 
 # lfs_publish SRC NAME - push all of it, the objects through the LFS server

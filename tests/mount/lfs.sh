@@ -3,16 +3,10 @@
 # when it is read, checked; a workspace of them is clean for stock git
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/gitwork.sh"
 . "$TESTLIB/lfs.sh"
-requires fuse
 
-mkdir "$SCRATCH/www"
-start_lfs_server "$SCRATCH/www" "$SCRATCH/objects"
-lfs_seed "$SCRATCH/src"
-lfs_publish "$SCRATCH/src" origin
+lfs_world
 assert_eq "$(lfs_stat uploads)" 4 "objects that git lfs uploaded"
-SRC=$SCRATCH/src
 lfs_reset
 start_daemon
 

@@ -5,17 +5,10 @@
 # what an earlier run left is cleared away
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
-requires fuse git python3 curl
 
 antares_setup --delay 5
-base=$(git -C "$SCRATCH/repo" rev-parse main)
-git -C "$SCRATCH/repo" checkout -q -b work
-echo changed >"$SCRATCH/repo/project/deep/n7"
-git_commit "$SCRATCH/repo" work
-git -C "$SCRATCH/repo" checkout -q main
-mono_cl CL7 "$base" work /project
+antares_cl7
 start_daemon
 
 api_py <<'END'

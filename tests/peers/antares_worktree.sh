@@ -5,9 +5,7 @@
 # forks, finalizing a commit that is on the server, refreshing
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
-requires fuse git python3 curl
 
 antares_setup
 R=$SCRATCH/repo

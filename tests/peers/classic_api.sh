@@ -5,21 +5,11 @@
 # /api/config: status, headers, types; with change lists, over restarts
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
-requires fuse git python3 curl
 
-write_config
-sed -i "1i workspace = \"$SCRATCH/mount\"\nconfig_file = \"$SCRATCH/config.toml\"" \
-    "$DAEMON_CONFIG"
+antares_workspace
 antares_setup
-base=$(git -C "$SCRATCH/repo" rev-parse main)
-git -C "$SCRATCH/repo" checkout -q -b work
-echo changed >"$SCRATCH/repo/project/deep/n7"
-rm "$SCRATCH/repo/project/deep/n8"
-git_commit "$SCRATCH/repo" work
-git -C "$SCRATCH/repo" checkout -q main
-mono_cl CL7 "$base" work /project
+antares_cl7
 start_daemon
 
 # the whole monorepo is there without a call, and can be worked in

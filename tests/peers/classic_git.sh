@@ -5,13 +5,9 @@
 # arrives at the server is one sound commit with what was changed, and no more
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
-requires fuse git python3 curl
 
-write_config
-sed -i "1i workspace = \"$SCRATCH/mount\"\nconfig_file = \"$SCRATCH/config.toml\"\n\
-git_author = \"Ada\"\ngit_email = \"ada@example.org\"" "$DAEMON_CONFIG"
+antares_workspace 'git_author = "Ada"' 'git_email = "ada@example.org"'
 antares_setup --push-token s3cret
 start_daemon
 wait_until 20 is_mounted "$SCRATCH/mount"

@@ -5,7 +5,6 @@
 # mount namespace of their own instead of a container engine's
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
 requires root fuse git python3 curl jq envsubst unshare nsenter
 

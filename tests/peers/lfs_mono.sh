@@ -3,7 +3,6 @@
 # upstream's address that names no route and its links to 0.0.0.0
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/gitwork.sh"
 . "$TESTLIB/lfs.sh"
 . "$TESTLIB/mono.sh"
 requires fuse

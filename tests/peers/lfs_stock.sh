@@ -3,14 +3,9 @@
 # another clone gets them; locks of one are seen by the other
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/gitwork.sh"
 . "$TESTLIB/lfs.sh"
-requires fuse
 
-mkdir "$SCRATCH/www"
-start_lfs_server "$SCRATCH/www" "$SCRATCH/objects"
-lfs_seed "$SCRATCH/src"
-lfs_publish "$SCRATCH/src" origin
+lfs_world
 lfs_reset
 start_daemon
 W=$SCRATCH/w

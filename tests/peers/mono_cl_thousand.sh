@@ -5,7 +5,6 @@
 # taken away live under builds that go on: the tree is right each time
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
 requires fuse git make python3 curl jq
 

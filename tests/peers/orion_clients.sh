@@ -5,20 +5,11 @@
 # their order, read as they read them
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/mono.sh"
 . "$TESTLIB/antares.sh"
-requires fuse git python3 curl
 
-write_config
-sed -i "1i workspace = \"$SCRATCH/mount\"\nconfig_file = \"$SCRATCH/config.toml\"" \
-    "$DAEMON_CONFIG"
+antares_workspace
 antares_setup
-base=$(git -C "$SCRATCH/repo" rev-parse main)
-git -C "$SCRATCH/repo" checkout -q -b work
-echo changed >"$SCRATCH/repo/project/deep/n7"
-git_commit "$SCRATCH/repo" work
-git -C "$SCRATCH/repo" checkout -q main
-mono_cl CL7 "$base" work /project
+antares_cl7
 start_daemon
 wait_until 20 is_mounted "$SCRATCH/mount"
 

@@ -4,7 +4,6 @@
 # breaks off, and 10 000 small objects. LFS_GIB and LFS_SMALL make it shorter.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/gitwork.sh"
 . "$TESTLIB/lfs.sh"
 requires fuse
 
