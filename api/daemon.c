@@ -148,6 +148,7 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 		.batch_max = (unsigned)config_int(c, "fetch.batch"),
 		.config = view_of, .stack = stack_of_daemon, .ctx = d,
 		.offline = config_bool(c, "offline"),
+		.digest_xattr = config_string(c, "fs.digest_xattr"),
 	};
 	const char *store = config_string(c, "server.store_path");
 	cleanup_free char *state = xasprintf("%s/mounts.json", store);

@@ -92,6 +92,8 @@ const struct config_key config_keys[] = {
   .doc = "owner of the files shown; unset: who mounts" },
 { "fs.gid", NULL, CONFIG_INT, NULL, .min = 0, .max = 4294967294ll,
   .doc = "group of the files shown; unset: who mounts" },
+{ "fs.digest_xattr", NULL, CONFIG_STRING, "user.scorpio.digest",
+  .doc = "extended attribute that holds the 32 bytes of a file's SHA-256, for Bazel" },
 
 /* -- git -- */
 { "git.ssh_command", NULL, CONFIG_STRING, NULL, .flags = CONFIG_UNTRUSTED,

@@ -38,6 +38,9 @@ struct fs_options {
 	/* Where writable workspaces keep their changes: one directory each
 	 * (0700, made when missing). NULL: only read-only mounts. Copied. */
 	const char *state_dir;
+	/* Extended attribute that is the 32 bytes of a file's SHA-256; NULL:
+	 * none. Copied. */
+	const char *digest_xattr;
 	/* May a workspace of no name of its own, that holds no change, be
 	 * removed at unmount? Called with ctx when it is over. NULL: yes. */
 	bool (*discard)(void *ctx, const char *state_dir);

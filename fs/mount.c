@@ -41,6 +41,8 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 
 	f->options = *o;
 	f->options.state_dir = o->state_dir ? xstrdup(o->state_dir) : NULL;
+	f->options.digest_xattr =
+		o->digest_xattr ? xstrdup(o->digest_xattr) : NULL;
 	f->keeper = o->keeper;
 	f->fds = fd_cache_new(0);
 	f->work = pool_new("fs-work", WORK_THREADS);
@@ -579,6 +581,7 @@ void fs_free(struct fs *f)
 	pool_free(f->work);
 	fd_cache_free(f->fds);
 	free((char *)(uintptr_t)f->options.state_dir);
+	free((char *)(uintptr_t)f->options.digest_xattr);
 	watch_done(&f->watch);
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);

@@ -28,17 +28,23 @@ static int reply_xattr(struct request *r, const void *p, size_t n)
 #define HASH_AT_ONCE (1 * MiB) /* on a FUSE worker */
 #define HASH_PIECE (256 * KiB)
 
-static int reply_digest(struct request *r, bool sha1, const uint8_t *p)
+enum form { FORM_SHA1, FORM_SHA256, FORM_RAW };
+
+static int reply_digest(struct request *r, enum form form, const uint8_t *sha1,
+			const uint8_t *sha256)
 {
 	char hex[2 * SHA256_LEN + 1];
 
-	hex_encode(p, sha1 ? SHA1_LEN : SHA256_LEN, hex);
+	if (form == FORM_RAW)
+		return reply_xattr(r, sha256, SHA256_LEN);
+	hex_encode(form == FORM_SHA1 ? sha1 : sha256,
+		   form == FORM_SHA1 ? SHA1_LEN : SHA256_LEN, hex);
 	return reply_xattr(r, hex, strlen(hex));
 }
 
 /* Of content in the revision: known once it was fetched. */
 static int lower_digest(struct request *r, const struct view_content *c,
-			bool sha1)
+			enum form form)
 {
 	struct mount *m = r->mount;
 	struct store_key key = store_key(m->space, &c->id);
@@ -54,7 +60,7 @@ static int lower_digest(struct request *r, const struct view_content *c,
 		return rc;
 	if (rc || !blob.has_content)
 		return request_need(r, WANT_BLOB, &c->id, r->ino, c->kind);
-	return reply_digest(r, sha1, sha1 ? blob.sha1 : blob.sha256);
+	return reply_digest(r, form, blob.sha1, blob.sha256);
 }
 
 static int hash_content(struct request *r, const struct view_content *c,
@@ -80,7 +86,7 @@ static int hash_content(struct request *r, const struct view_content *c,
 
 /* Of changed content: computed once per version. */
 static int own_digest(struct request *r, const struct view_content *c,
-		      bool sha1)
+		      enum form form)
 {
 	pthread_mutex_t *stripe = changes_stripe(r->mount->changes,
 						 c->changed);
@@ -97,7 +103,7 @@ static int own_digest(struct request *r, const struct view_content *c,
 	}
 	pthread_mutex_unlock(stripe);
 	if (known)
-		return reply_digest(r, sha1, sha1 ? d.sha1 : d.sha256);
+		return reply_digest(r, form, d.sha1, d.sha256);
 	if (c->size > HASH_AT_ONCE && !r->background)
 		return -EINPROGRESS;
 	rc = hash_content(r, c, &d);
@@ -114,11 +120,10 @@ static int own_digest(struct request *r, const struct view_content *c,
 	}
 	pthread_mutex_unlock(stripe);
 	/* written to meanwhile: there is no digest of that */
-	return known ? reply_digest(r, sha1, sha1 ? d.sha1 : d.sha256)
-		     : -ENODATA;
+	return known ? reply_digest(r, form, d.sha1, d.sha256) : -ENODATA;
 }
 
-static int digest_xattr(struct request *r, bool sha1)
+static int digest_xattr(struct request *r, enum form form)
 {
 	struct view_content c;
 	int rc = file_content(r, r->ino, &c);
@@ -127,8 +132,8 @@ static int digest_xattr(struct request *r, bool sha1)
 		return -ENODATA;
 	if (rc)
 		return rc;
-	return c.content == CONTENT_LOWER ? lower_digest(r, &c, sha1)
-					  : own_digest(r, &c, sha1);
+	return c.content == CONTENT_LOWER ? lower_digest(r, &c, form)
+					  : own_digest(r, &c, form);
 }
 
 /* -- facts ----------------------------------------------------------------------- */
@@ -234,10 +239,19 @@ static int own_xattr(struct request *r, const char *name)
 #define VALUE_MAX (64 * KiB)
 #define TOTAL_MAX (256 * KiB) /* of one inode */
 
-static bool is_ours(const char *name)
+/* The name a tool was told to ask for, and wants the bytes of. */
+static bool is_raw_digest(const struct request *r)
 {
-	return !strcmp(name, "user.sha256") || !strcmp(name, "user.sha1") ||
-	       !strncmp(name, "user.scorpio.", 13);
+	const char *name = r->mount->fs->options.digest_xattr;
+
+	return name && !strcmp(r->name, name);
+}
+
+static bool is_ours(const struct request *r)
+{
+	return !strcmp(r->name, "user.sha256") ||
+	       !strcmp(r->name, "user.sha1") ||
+	       !strncmp(r->name, "user.scorpio.", 13) || is_raw_digest(r);
 }
 
 static bool is_supported(const char *name)
@@ -280,9 +294,11 @@ static int get_set_xattr(struct request *r)
 int file_getxattr(struct request *r)
 {
 	if (!strcmp(r->name, "user.sha256"))
-		return digest_xattr(r, false);
+		return digest_xattr(r, FORM_SHA256);
 	if (!strcmp(r->name, "user.sha1"))
-		return digest_xattr(r, true);
+		return digest_xattr(r, FORM_SHA1);
+	if (is_raw_digest(r))
+		return digest_xattr(r, FORM_RAW);
 	if (!strncmp(r->name, "user.scorpio.", 13))
 		return own_xattr(r, r->name + 13);
 	return get_set_xattr(r);
@@ -331,7 +347,7 @@ int xattr_set(struct request *r)
 	struct edit e;
 	int rc;
 
-	if (is_ours(r->name))
+	if (is_ours(r))
 		return -EPERM;
 	if (!is_supported(r->name))
 		return -EOPNOTSUPP;

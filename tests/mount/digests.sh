@@ -20,6 +20,8 @@ for f in large empty binary chunk chunk+1 src/main.c; do
     assert_eq "$(get user.sha256 "$m/$f")" \
         "$(sha256sum <"$m/$f" | cut -d' ' -f1)" "sha256 of $f"
     assert_eq "$(get user.sha1 "$m/$f")" "$(sha1sum <"$m/$f" | cut -d' ' -f1)"
+    assert_eq "$(get user.scorpio.digest "$m/$f" | od -An -vtx1 | tr -d ' \n')" \
+        "$(get user.sha256 "$m/$f")" "the digest's bytes"
     assert_eq "$(get user.scorpio.oid "$m/$f")" \
         "$(git -C "$SCRATCH/repo" rev-parse "HEAD:$f")" "object id of $f"
     assert_eq "$(get user.scorpio.tier "$m/$f")" store
