@@ -450,31 +450,47 @@ static void *end(void *arg)
 	return NULL;
 }
 
-/* The next signal, or 0 after the timeout or a wake-up. */
-static int next_signal(struct daemon *d, int timeout_ms)
+/* The next signal, or 0 after the timeout or a wake-up. Its facts are all 0 if
+ * the API was asked to stop. */
+static int next_signal(struct daemon *d, int timeout_ms,
+		       struct signalfd_siginfo *info)
 {
 	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN },
 			      { .fd = d->stop_fd, .events = POLLIN } };
-	struct signalfd_siginfo info;
 	eventfd_t n;
 
 	poll(p, ARRAY_SIZE(p), timeout_ms);
+	memset(info, 0, sizeof(*info));
 	if (p[1].revents && !eventfd_read(d->stop_fd, &n))
 		return SIGTERM;
 	if (!p[0].revents ||
-	    read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
+	    read(d->signal_fd, info, sizeof(*info)) != sizeof(*info))
 		return 0;
-	return (int)info.ssi_signo;
+	return (int)info->ssi_signo;
+}
+
+static void tell_end(const struct signalfd_siginfo *info)
+{
+	const char *name = sigabbrev_np((int)info->ssi_signo);
+
+	if (!info->ssi_signo)
+		log_info("main", "ending: asked by the API");
+	else if (info->ssi_pid)
+		log_info("main", "ending: SIG%s of process %u", name,
+			 info->ssi_pid);
+	else
+		log_info("main", "ending: SIG%s", name);
 }
 
 static void wait_for_end(struct daemon *d)
 {
 	int64_t watchdog = notify_watchdog_ms(), wait;
+	struct signalfd_siginfo info;
 	int sig;
 
 	for (;;) {
 		wait = watchdog ? watchdog : 60000;
-		sig = next_signal(d, (int)wait);
+		sig = next_signal(d, (int)wait, &info);
 		if (watchdog)
 			notify("WATCHDOG=1");
 		if (sig == SIGHUP && !d->hangup_ends) {
@@ -482,7 +498,7 @@ static void wait_for_end(struct daemon *d)
 			daemon_reload(d);
 			notify("READY=1");
 		} else if (sig) {
-			log_info("main", "ending");
+			tell_end(&info);
 			return;
 		}
 	}
@@ -499,6 +515,7 @@ int daemon_run(struct daemon *d)
 {
 	int64_t deadline;
 	pthread_t ender;
+	struct signalfd_siginfo info;
 
 	notify("READY=1\nSTATUS=serving");
 	if (keeper_serve(d->keeper, lives, d))
@@ -512,7 +529,7 @@ int daemon_run(struct daemon *d)
 	if (pthread_create(&ender, NULL, end, d))
 		leave_now(d);
 	while (!ended(d)) {
-		int sig = next_signal(d, 500);
+		int sig = next_signal(d, 500, &info);
 
 		if ((sig && sig != SIGHUP && !ended(d)) ||
 		    now_ns() > deadline)

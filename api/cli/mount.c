@@ -296,10 +296,10 @@ static int mount_run(struct cli *c)
 		return cli_usage(c, "--uid and --gid want a number");
 	if (own.cl || c->n_args < 2)
 		return cli_error(EXIT_CONFIG,
-				 "this version mounts SOURCE at DIR; jobs and "
-				 "change lists of a monorepo (mount JOB [--cl "
-				 "CL]) are not in it yet",
-				 "scorpio mount --help",
+				 "usage: scorpio mount SOURCE DIR; jobs and "
+				 "change lists of a monorepo are mounted by "
+				 "antares mount JOB [--cl CL]",
+				 "scorpio mount --help, antares mount --help",
 				 "mount wants a source and a directory");
 	r = cli_config(c);
 	if (r)

@@ -145,6 +145,8 @@ finish() {
             echo "--- $(basename "$m") (end)"
             tail -n 12 "$m" | cut -c1-400
         done
+        [ "${DAEMON_PID:-}" ] && ! kill -0 "$DAEMON_PID" 2>/dev/null &&
+            echo "the daemon (process $DAEMON_PID) had ended before"
         [ "${FAILURE:-}" ] && echo "FAILED: $FAILURE"
     fi
     for ((i = ${#AT_EXIT[@]} - 1; i >= 0; i--)); do
