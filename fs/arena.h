@@ -24,7 +24,7 @@
 
 #include <scorpio/types.h>
 
-#define ARENA_FORMAT 1u
+#define ARENA_FORMAT 2u
 #define ARENA_CHUNKS 4096u
 #define ARENA_INTENTS 256u
 

@@ -7,8 +7,10 @@
 #include "fs/notify.h"
 
 #define INO_BITS 51
+#define LOOKUPS_MAX UINT32_MAX /* no longer counted */
 
-_Static_assert(sizeof(struct node) <= 48, "64 bytes an idle inode in all");
+_Static_assert(sizeof(struct node) <= 40, "64 bytes an idle inode in all");
+_Static_assert(sizeof(struct dir) <= 80, "the same");
 _Static_assert(offsetof(struct node, ino) == 0, "what arena.h leaves alone");
 
 const uint32_t node_sizes[ARENA_KINDS] = {
@@ -74,6 +76,17 @@ uint64_t node_key(const char *path)
 		path += len + (path[len] == '/');
 	}
 	return key;
+}
+
+void node_count_locked(struct node *n)
+{
+	n->lookups += n->lookups < LOOKUPS_MAX;
+}
+
+void node_uncount_locked(struct node *n, uint64_t count)
+{
+	if (n->lookups < LOOKUPS_MAX)
+		n->lookups -= (uint32_t)MIN(count, n->lookups);
 }
 
 struct node *node_find_locked(struct node_table *t, uint64_t ino)
@@ -165,7 +178,7 @@ struct node *node_add_locked(struct node_table *t, uint64_t ino,
 {
 	struct node *n;
 
-	if (t->count > t->mask)
+	if (t->count > 2 * t->mask)
 		grow(t);
 	n = arena_take(t->arena, ARENA_NODE);
 	n->lookups = 1;
@@ -192,7 +205,7 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 				      &ino);
 
 	if (n) {
-		n->lookups++;
+		node_count_locked(n);
 		return n;
 	}
 	n = node_add_locked(t, ino, tree);
@@ -200,7 +213,7 @@ struct node *node_enter_locked(struct node_table *t, struct node *parent,
 		n->dir->key = node_ino(parent->dir->key, name, name_len);
 	n->index = index;
 	__atomic_store_n(&n->parent, parent, __ATOMIC_RELEASE);
-	parent->children++;
+	parent->dir->children++;
 	return n;
 }
 
@@ -224,7 +237,7 @@ struct node *node_enter_bucket_locked(struct node_table *t, struct node *dir,
 		b->dir->bucket = true;
 		b->dir->key = dir->dir->key;
 		__atomic_store_n(&b->parent, dir, __ATOMIC_RELEASE);
-		dir->children++;
+		dir->dir->children++;
 	}
 	return node_enter_locked(t, b, name, name_len, index, tree);
 }
@@ -235,7 +248,7 @@ struct node *node_enter_changed_locked(struct node_table *t, struct cnode *c)
 	struct node *n = c->known;
 
 	if (n) {
-		n->lookups++;
+		node_count_locked(n);
 		return n;
 	}
 	n = node_add_locked(t, c->v.ino, changes_is_dir(c) ? &tree : NULL);
@@ -286,7 +299,7 @@ void node_hold(struct node_table *t, struct node *n)
 {
 	lock_scope(&t->lock);
 
-	n->lookups++;
+	node_count_locked(n);
 }
 
 /* Nodes that nobody needs any more go, and with them what they kept. */
@@ -294,7 +307,7 @@ bool node_release_locked(struct node_table *t, struct node *n)
 {
 	bool bury = false;
 
-	while (n != t->root && !n->lookups && !n->children) {
+	while (n != t->root && !n->lookups && !(n->dir && n->dir->children)) {
 		struct node *parent = NULL;
 
 		if (n->index == NODE_CHANGED)
@@ -304,7 +317,7 @@ bool node_release_locked(struct node_table *t, struct node *n)
 		unlink_locked(t, n);
 		if (!parent)
 			break;
-		parent->children--;
+		parent->dir->children--;
 		n = parent;
 	}
 	return bury;
@@ -317,7 +330,7 @@ bool node_forget(struct node_table *t, uint64_t ino, uint64_t count)
 
 	if (!n || n == t->root)
 		return false;
-	n->lookups -= MIN(count, n->lookups);
+	node_uncount_locked(n, count);
 	return node_release_locked(t, n);
 }
 
@@ -329,7 +342,7 @@ void node_attach(struct node_table *t, struct node *n, struct cnode *c)
 	n->index = NODE_CHANGED;
 	n->changed = c;
 	c->known = n;
-	parent->children--;
+	parent->dir->children--;
 	node_release_locked(t, parent); /* the edit that is on buries */
 }
 
@@ -395,9 +408,9 @@ static void to_ghost(struct move *x, struct node *n, struct delta_dir *d)
 		ghost->lookups = 0;
 		d->ghost = ghost;
 	}
-	n->parent->children--;
+	n->parent->dir->children--;
 	n->parent = ghost;
-	ghost->children++;
+	ghost->dir->children++;
 }
 
 static void move_node(struct move *x, struct node *n)
@@ -447,7 +460,7 @@ static void collect(struct move *x)
 	for (size_t i = 0; i <= t->mask; i++) {
 		for (struct node *n = t->buckets[i]; n; n = n->next) {
 			x->nodes[x->n++] = n;
-			n->lookups++; /* stays while nodes are moved */
+			node_count_locked(n); /* stays while nodes are moved */
 		}
 	}
 }
@@ -477,7 +490,7 @@ bool node_switch(struct node_table *t, const struct delta *d,
 	}
 	/* what comes later in the list is held until then */
 	for (size_t i = 0; i < x.n; i++) {
-		x.nodes[i]->lookups--;
+		node_uncount_locked(x.nodes[i], 1);
 		bury |= node_release_locked(t, x.nodes[i]);
 	}
 	for (struct delta_dir *g = x.gone, *next; g; g = next) {

@@ -2,8 +2,8 @@
 /*
  * node.h - the inodes the kernel knows of one mount.
  *
- * A node is 48 bytes plus its share of the hash table: where it hangs (parent
- * and position in the parent's tree) and nothing that can be looked up in the
+ * A node is 40 bytes plus 4 to 8 of the hash table: where it hangs (parent and
+ * position in the parent's tree) and nothing that can be looked up in the
  * store's map. Directories carry the id of their tree on top, so that no walk
  * up to the root is needed. With a keeper they live in shared memory, so that
  * the next daemon knows what the kernel knows (arena.h, node_keep.c); the order
@@ -58,6 +58,7 @@ struct dir { /* what a known directory has on top */
 	struct delta_dir *delta; /* only in node_switch */
 	bool ghost;
 	bool bucket; /* immutable; holds names of its parent */
+	uint32_t children; /* lock: table; known nodes below */
 	/* read-ahead state, atomic, approximate */
 	int64_t last_miss_ns;
 	uint32_t misses;
@@ -72,8 +73,7 @@ struct node {
 		struct cnode *changed; /* if index is NODE_CHANGED */
 	};
 	struct dir *dir;     /* immutable; NULL for files */
-	uint64_t lookups;    /* lock: table */
-	uint32_t children;   /* lock: table; known nodes below */
+	uint32_t lookups;    /* lock: table; one that cannot be counted stays */
 	uint32_t index;      /* in the parent's tree, or NODE_CHANGED */
 };
 

@@ -27,6 +27,9 @@ extern const uint32_t node_sizes[ARENA_KINDS];
 struct node *node_find_locked(struct node_table *t, uint64_t ino);
 struct node *node_add_locked(struct node_table *t, uint64_t ino,
 			     const struct scorpio_id *tree);
+/* One lookup more, or some less. */
+void node_count_locked(struct node *n);
+void node_uncount_locked(struct node *n, uint64_t count);
 bool node_release_locked(struct node_table *t, struct node *n);
 
 #endif

@@ -70,7 +70,7 @@ static void make_node(struct restore *x, uint32_t chunk, uint32_t slot)
 static void set_parent(struct restore *x, uint32_t chunk, uint32_t slot)
 {
 	const struct node *old = arena_slot(&x->image, chunk, slot);
-	struct node *n = x->made[chunk][slot];
+	struct node *n = x->made[chunk][slot], *up;
 	uint32_t up_chunk, up_slot;
 
 	if (!n || n == x->table->root || n->index == NODE_CHANGED ||
@@ -79,7 +79,8 @@ static void set_parent(struct restore *x, uint32_t chunk, uint32_t slot)
 	if (!arena_locate(&x->image, (uintptr_t)old->parent, ARENA_NODE,
 			  &up_chunk, &up_slot))
 		return; /* half made: node_table_settle drops it */
-	n->parent = x->made[up_chunk][up_slot];
+	up = x->made[up_chunk][up_slot];
+	n->parent = up && up->dir ? up : NULL;
 }
 
 static void each_slot(struct restore *x,
@@ -167,12 +168,12 @@ void node_table_settle(struct node_table *t)
 			list[i]->index = 0;
 			list[i]->lookups = 0;
 		} else if (list[i]->index != NODE_CHANGED && list[i]->parent) {
-			list[i]->parent->children++;
+			list[i]->parent->dir->children++;
 		}
-		list[i]->lookups++; /* stays while others go */
+		node_count_locked(list[i]); /* stays while others go */
 	}
 	for (size_t i = 0; i < count; i++) {
-		list[i]->lookups--;
+		node_uncount_locked(list[i], 1);
 		node_release_locked(t, list[i]);
 	}
 	free(list);

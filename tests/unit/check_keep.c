@@ -151,7 +151,7 @@ START_TEST(inodes_are_the_same_in_the_next_process)
 	ck_assert_uint_eq(n->parent->ino, d->ino);
 	ck_assert_uint_eq(n->parent->index, 4);
 	ck_assert_ptr_eq(n->parent->parent, node_root(next));
-	ck_assert_uint_eq(n->parent->children, 1);
+	ck_assert_uint_eq(n->parent->dir->children, 1);
 	node_forget(next, f->ino, 2);
 	ck_assert_ptr_null(node_find(next, f->ino));
 	node_table_free(next);
