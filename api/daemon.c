@@ -32,6 +32,7 @@
 #define STOP_HTTP_MS 20000
 #define STOP_ALL_MS 45000
 #define RESTORE_TIMEOUT_MS 60000
+#define DYING_MS 1000
 #define STUCK_NS (30 * NS_PER_S) /* every thread that answers the kernel */
 
 static int problem(struct daemon_problem *p, int err, int exit_code,
@@ -191,13 +192,29 @@ static int set_policy(struct daemon *d, const struct config *c)
 	return 0;
 }
 
+/* As the store's lock: a process that was killed may hold its sockets a little
+ * longer than that. */
+static int listen_soon(int (*fn)(struct server *s, const char *address),
+		       struct server *s, const char *address)
+{
+	int64_t deadline = deadline_in_ms(DYING_MS);
+	struct timespec nap = { 0, 10 * NS_PER_MS };
+	int r;
+
+	while ((r = fn(s, address)) == -EADDRINUSE && now_ns() < deadline)
+		nanosleep(&nap, NULL);
+	return r;
+}
+
 static int listen_http(struct daemon *d, const struct daemon_options *o,
 		       struct daemon_problem *why)
 {
 	const char *address = config_string(d->config, "server.http_addr");
 	bool dflt = config_origin(d->config, "server.http_addr") ==
 		    CONFIG_DEFAULT;
-	int r = server_listen_tcp(d->server, address);
+	bool other = dflt && (o->http_any_port || o->http_optional);
+	int r = other ? server_listen_tcp(d->server, address)
+		      : listen_soon(server_listen_tcp, d->server, address);
 
 	if (r == -EADDRINUSE && o->http_any_port && dflt)
 		r = server_listen_tcp(d->server, "127.0.0.1:0");
@@ -240,7 +257,7 @@ static int make_server(struct daemon *d, const struct daemon_options *o,
 	r = listen_http(d, o, why);
 	if (r)
 		return r;
-	r = server_listen_unix(d->server, path);
+	r = listen_soon(server_listen_unix, d->server, path);
 	if (r)
 		return problem(why, r, EXIT_BIND,
 			       "cannot make the control socket",

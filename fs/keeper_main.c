@@ -48,6 +48,7 @@ struct state {
 	int64_t start_at, replace_at; /* 0: not */
 	uint64_t starts;
 	int64_t lost; /* when the last one that served was seen to be gone */
+	unsigned tries; /* since then */
 	int failures;
 
 	struct spawned check; /* pid 0: none */
@@ -86,6 +87,7 @@ static void start(struct state *s)
 	s->sock = p.sock;
 	s->serving = s->replacing = false;
 	s->started = now_ns();
+	s->tries++;
 	snprintf(text, sizeof(text), "%d %llu %lld", (int)getpid(),
 		 (unsigned long long)s->starts, (long long)s->lost);
 	s->starts++;
@@ -100,8 +102,10 @@ static void now_serves(struct state *s)
 	s->ready = s->beat = now_ns();
 	if (s->starts > 1 && s->lost)
 		log_info("keeper", "process %d serves, %lld ms after the last "
-			 "one was gone", s->pid,
-			 (long long)((s->ready - s->lost) / NS_PER_MS));
+			 "one was gone%s", s->pid,
+			 (long long)((s->ready - s->lost) / NS_PER_MS),
+			 s->tries > 1 ? ", after others that did not" : "");
+	s->tries = 0;
 	if (!s->served && s->o->ready)
 		s->o->ready(s->o->ctx);
 	s->served = true;
@@ -137,7 +141,7 @@ static void lost_daemon(struct state *s, int status)
 			  "given up, who uses them gets errors");
 	shift = MIN(s->failures / BAD, 5);
 	s->start_at = now_ns();
-	if (s->failures)
+	if (s->failures >= BAD) /* the first that are killed: at once */
 		s->start_at += ((s->o->retry_ms ? s->o->retry_ms : RETRY_MS)
 				<< shift) * NS_PER_MS;
 }

@@ -141,7 +141,7 @@ int cli_config(struct cli *c)
 				 "scorpio config init shows every key with its "
 				 "meaning", "the configuration cannot be used");
 	}
-	if (warnings.len && !c->quiet)
+	if (warnings.len && !c->quiet && !c->warned)
 		fprintf(stderr, "%s", buf_str(&warnings));
 	level = config_string(c->config, "server.log_level");
 	if (config_is_set(c->config, "server.log_level") && level)

@@ -29,6 +29,7 @@ struct cli {
 	const char *overrides[CLI_ARGS_MAX + 1]; /* "key=value" */
 	size_t n_overrides;
 	bool json, quiet, help, version;
+	bool warned; /* who started this one has told of the configuration */
 	char **args; /* operands */
 	int n_args;
 	int stopped_at; /* where parsing failed */

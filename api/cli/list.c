@@ -129,9 +129,12 @@ static void print_status(const json_t *v)
 	int64_t up = json_get_int(v, "uptime_s", 0);
 	char a[24], b[24];
 
-	buf_printf(&text, "scorpio %s, process %lld, running for %s",
-		   cli_text(v, "version"),
-		   (long long)json_get_int(v, "pid", 0),
+	buf_printf(&text, "scorpio %s, process %lld", cli_text(v, "version"),
+		   (long long)json_get_int(v, "pid", 0));
+	if (json_get_int(v, "keeper_pid", 0))
+		buf_printf(&text, " (keeper %lld)",
+			   (long long)json_get_int(v, "keeper_pid", 0));
+	buf_printf(&text, ", running for %s",
 		   up ? cli_span(up * NS_PER_S, a) : "a moment");
 	if (!json_get_bool(v, "ready", true))
 		buf_puts(&text, ", still mounting");

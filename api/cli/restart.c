@@ -58,7 +58,7 @@ static int restart_run(struct cli *c)
 	if (!r && !before.keeper)
 		return cli_error(EXIT_INTERNAL, "it runs without a keeper",
 				 "scorpio stop, then scorpio serve "
-				 "(serve --keeper: the next time this works)",
+				 "without --no-keeper: then this works",
 				 "the daemon cannot be replaced");
 	r = cli_get(c, "POST", "/api/v1/restart", NULL,
 		    "the daemon is not replaced", &v);
@@ -88,6 +88,6 @@ const struct cli_command cmd_restart = {
 	.help = "The new process is of the program and the configuration that "
 		"are there now. It\nis asked first whether it could go on "
 		"with every mount; if not, nothing happens.\nNeeds a keeper "
-		"(serve --keeper).",
+		"(not serve --no-keeper).",
 	.run = restart_run,
 };

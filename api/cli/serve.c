@@ -34,8 +34,8 @@ static const struct argp_option serve_options[] = {
 	{ "no-restore", OPT_NO_RESTORE, NULL, 0,
 	  "forget the mounts of last time", 0 },
 	{ "keeper", OPT_KEEPER, NULL, 0,
-	  "mounts outlive a daemon that dies (server.keeper)", 0 },
-	{ "no-keeper", OPT_ALONE, NULL, 0, "one process; they end with it", 0 },
+	  "mounts outlive a daemon that dies (the default)", 0 },
+	{ "no-keeper", OPT_ALONE, NULL, 0, "one process; mounts end with it", 0 },
 	{ "auto", OPT_AUTO, NULL, OPTION_HIDDEN,
 	  "started by another command", 0 },
 	{ "antares-root", OPT_ANTARES, NULL, OPTION_HIDDEN,
@@ -330,6 +330,7 @@ static int serve_run(struct cli *c)
 	if (r)
 		return cli_errno(r, EXIT_INTERNAL, "scorpio stop, then scorpio "
 				 "serve", "cannot take over");
+	c->warned = own.line && !keeper_restarts(own.line);
 	r = cli_config(c);
 	if (r)
 		return r;
@@ -359,7 +360,8 @@ const struct cli_command cmd_serve = {
 	.summary = "run the daemon (in the foreground)",
 	.help = "Mounts of the last time come back by themselves. SIGTERM and "
 		"Ctrl-C unmount\nand end, SIGHUP reads the configuration "
-		"again.",
+		"again.\nA second process, the keeper, starts it again if it dies; "
+		"mounts go on.",
 	.options = serve_options,
 	.option = serve_option,
 	.run = serve_run,

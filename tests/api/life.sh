@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# mount starts a daemon; mounts come back after a restart and after kill -9, at
-# the revision they showed; what cannot come back is tried again.
+# mount starts a daemon; mounts come back after a restart and when daemon and
+# keeper were killed, at the revision they showed; what cannot come back is
+# tried again.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 requires scorpio fuse git curl python3
@@ -13,9 +14,9 @@ git_commit "$SCRATCH/repo" one
 cd "$SCRATCH"
 
 pid_of() { scorpio_cli --json status | python3 -c 'import json,sys
-print(json.load(sys.stdin)["pid"])'; }
+print(json.load(sys.stdin)["keeper_pid"])'; }
 # daemons in the background are nobody's children: remember them
-at_exit eval 'kill -9 $(cat "$SCRATCH/pids") 2>/dev/null || true'
+at_exit eval 'signal_ours KILL $(cat "$SCRATCH/pids")'
 remember() { pid_of >>"$SCRATCH/pids"; }
 
 # -- relative names, a directory that is missing, a daemon that is missing
@@ -54,7 +55,7 @@ scorpio_cli -q serve --background
 remember
 wait_until 10 is_back
 
-# -- kill -9: the next daemon clears the stale mount away
+# -- all is killed: the next daemon clears the stale mount away
 # what the kernel has cached can still be read
 unreadable() { ! stat -f made/here; }
 kill -9 "$(pid_of)"
@@ -63,7 +64,7 @@ scorpio_cli -q serve --background
 remember
 wait_until 10 is_back
 
-# -- kill -9 and umount without a daemon
+# -- all is killed, and umount without a daemon
 kill -9 "$(pid_of)"
 wait_until 10 unreadable
 scorpio_cli -q umount made/here

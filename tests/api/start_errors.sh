@@ -71,7 +71,7 @@ start_daemon
 for how in "" --background; do
     # shellcheck disable=SC2086
     fails_with 1 "$SCORPIO" -c "$DAEMON_CONFIG" --http-addr 127.0.0.1:0 serve $how
-    assert_contains "$OUTPUT" "$DAEMON_PID" "the pid of the owner"
+    assert_contains "$OUTPUT" "$(daemon_process)" "the pid of the owner"
 done
 scorpio_cli status >/dev/null || fail "the first daemon was disturbed"
 stop "$DAEMON_PID"

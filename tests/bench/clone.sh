@@ -53,4 +53,4 @@ row "one file at depth 6 after mount" "$(calc "$SPENT * 1000" 1)" " ms"
 row "bytes sent by then, of the repository" \
     "$(calc "$bytes / $pack / 1024 * 100" 2)" " %" "<= 1.00" \
     "$bytes bytes, $first at mount, $(git_server_requests) requests"
-row "memory of the daemon then" "$(($(rss_kib "$DAEMON_PID") / 1024))" " MiB"
+row "memory of the daemon then" "$(($(rss_kib "$(daemon_process)") / 1024))" " MiB"

@@ -31,7 +31,7 @@ for how in local http; do
 done
 
 # over HTTP, mounted afresh
-idle=$(rss_kib "$DAEMON_PID")
+idle=$(rss_kib "$(daemon_process)")
 row "http: memory after the mount" $((idle / 1024)) " MiB"
 timed ls -l "$MNT"
 row "http: ls -l of the root" "$(calc "$SPENT * 1000" 1)" " ms" "<= 200"
@@ -41,17 +41,19 @@ timed cat "$MNT/$deep"
 row "http: one file at depth 6" "$(calc "$SPENT * 1000" 1)" " ms" "<= 300"
 
 mount_one "$large"
-idle=$(rss_kib "$DAEMON_PID")
+idle=$(rss_kib "$(daemon_process)")
 row "local: memory of the daemon after the mount" $((idle / 1024)) " MiB" "<= 50"
 timed find "$MNT" -printf '%s\n'
 entries=$(git -C "$large" ls-tree -r -t main | wc -l)
 row "local: first find -printf %s" "$(calc "$SPENT" 1)" " s" "" \
     "$(calc "$entries / $SPENT" 0) entries/s"
-full=$(rss_kib "$DAEMON_PID")
+full=$(rss_kib "$(daemon_process)")
 row "local: memory after it" $((full / 1024)) " MiB"
-mapped=$(awk '/^RssFile|^RssShmem/ { s += $2 } END { print s }' \
-    "/proc/$DAEMON_PID/status")
-anon=$(awk '/^RssAnon/ { print $2 }' "/proc/$DAEMON_PID/status")
+mapped=$(awk '/^RssFile/ { print $2 }' \
+    "/proc/$(daemon_process)/status")
+# inodes that outlive the daemon are shared memory
+anon=$(awk '/^RssAnon|^RssShmem/ { s += $2 } END { print s }' \
+    "/proc/$(daemon_process)/status")
 row "local: of it the store's map (page cache)" $((mapped / 1024)) " MiB"
 row "local: bytes of own memory per known node" \
     "$(calc "$anon * 1024 / $entries" 0)" " B" "<= 64" "$entries nodes, $((anon / 1024)) MiB"

@@ -15,7 +15,7 @@ mount_source "$SCRATCH/repo" "$SCRATCH/m"
 assert_fails within 20 "$SCORPIO" -c "$DAEMON_CONFIG" \
     --http-addr "127.0.0.1:$(free_port)" serve
 note "second daemon: $OUTPUT"
-assert_contains "$OUTPUT" "$DAEMON_PID" "error of the second daemon"
+assert_contains "$OUTPUT" "$(daemon_process)" "error of the second daemon"
 # a port that is taken: exit code 4
 mkdir "$SCRATCH/two"
 sed "s|$SCRATCH/store|$SCRATCH/two/store|" "$DAEMON_CONFIG" >"$SCRATCH/two/scorpio.toml"
@@ -26,7 +26,8 @@ cat "$SCRATCH/out"
 assert_eq "$code" 4 "exit code for a port in use"
 assert_eq "$(cat "$SCRATCH/m/file")" hello "the first daemon's mount"
 
-# killed: the mountpoint is stale; a new daemon takes over the directory
+# killed with its keeper: the mountpoint is stale; a new daemon takes over the
+# directory
 stop "$DAEMON_PID" KILL || true
 start_daemon
 reads() { [ "$(cat "$SCRATCH/m/file" 2>/dev/null)" = hello ]; }

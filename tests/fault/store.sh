@@ -49,7 +49,7 @@ stop_daemon
 
 # made shorter under a daemon that reads it in place: that is the end of the
 # process, in words; the next one brings the mount back and fetches again
-start_daemon
+start_daemon --no-keeper
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
 cat "$SCRATCH/m/d/r1" >/dev/null
 log=$SCRATCH/daemon-$DAEMON_PORT.log
@@ -66,6 +66,17 @@ start_daemon
 m_is_back() { stat -f "$SCRATCH/m" && is_mounted "$SCRATCH/m"; }
 wait_until 30 m_is_back
 assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+scorpio_cli umount "$SCRATCH/m"
+stop_daemon
+
+# under a keeper nobody notices: the next process brings all of it again (but
+# what .gitattributes said of LFS, which a mount is told of when it is made)
+start_daemon
+mount_source "$FAULT_URL/repo.git" "$SCRATCH/m" --no-lfs
+cat "$SCRATCH/m/d/r1" >/dev/null
+truncate -s 8192 "$db"
+within 60 diff -r "$SCRATCH/m" "$SCRATCH/repo" -x .git ||
+    fail "a reader saw that the store's file became shorter"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 

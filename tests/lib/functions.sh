@@ -79,6 +79,7 @@ requires() {
 
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/t.XXXXXX")
 declare -a AT_EXIT=() STARTED=()
+export SCORPIO_TEST_SCRATCH=$SCRATCH
 
 at_exit() { # CMD... runs at the end, last one first
     AT_EXIT+=("$(printf '%q ' "$@")")
@@ -93,10 +94,30 @@ start() {
     STARTED+=("$PID")
 }
 
+# ours PID - is it one that this test started? A busy machine uses the number of
+# a process that ended again within minutes.
+ours() {
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    stat=${stat##*) ? }
+    [ "${stat%% *}" = $$ ] ||
+        grep -qazsF "SCORPIO_TEST_SCRATCH=$SCRATCH" "/proc/$1/environ"
+}
+
+# signal_ours SIGNAL PID...
+signal_ours() {
+    local pid signal=$1
+    shift
+    for pid; do
+        ours "$pid" && kill "-$signal" "$pid" 2>/dev/null
+    done
+    true
+}
+
 # stop PID [SIGNAL] - end what was started and wait for it; returns its code
 stop() {
     local code=0
-    kill "-${2:-TERM}" "$1" 2>/dev/null || true
+    signal_ours "${2:-TERM}" "$1"
     wait "$1" 2>/dev/null || code=$?
     return $code
 }
@@ -117,19 +138,17 @@ unmount_lazily() { # DIR
 
 end_daemons() {
     local pid i
-    for pid in "${STARTED[@]}"; do
-        kill -TERM "$pid" 2>/dev/null || true
-    done
+    signal_ours TERM "${STARTED[@]}"
     for ((i = 0; i < 100 * SLOW; i++)); do
         local alive=
         for pid in "${STARTED[@]}"; do
-            kill -0 "$pid" 2>/dev/null && alive=1
+            ours "$pid" && alive=1
         done
         [ "$alive" ] || break
         sleep 0.05
     done
+    signal_ours KILL "${STARTED[@]}"
     for pid in "${STARTED[@]}"; do
-        kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
 }
@@ -297,7 +316,8 @@ daemon_answers() {
 }
 
 # start_daemon [ARGS...] - `scorpio serve` with write_config's configuration
-# (made if there is none); returns when it answers. Sets DAEMON_PID.
+# (made if there is none); returns when it answers. Sets DAEMON_PID, whom to
+# signal: the keeper's.
 start_daemon() {
     requires scorpio curl
     [ "${DAEMON_CONFIG:-}" ] || write_config
@@ -308,6 +328,13 @@ start_daemon() {
         cat "$SCRATCH/daemon-$DAEMON_PORT.log"
         fail "the daemon does not answer at $DAEMON_URL"
     }
+}
+
+# the process that does the work
+daemon_process() {
+    local pid
+    pid=$(pgrep -x scorpio -P "$DAEMON_PID" | head -n1)
+    echo "${pid:-$DAEMON_PID}"
 }
 
 stop_daemon() { # [SIGNAL]

@@ -5,29 +5,29 @@
 # survive.sh - killing the daemon under load, for tests/fault and tests/proof.
 # Sourced after functions.sh and posix.sh.
 
-# the daemon itself; DAEMON_PID is its keeper
-daemon_process() {
+kept_process() { # empty while there is none
     pgrep -P "$DAEMON_PID" 2>/dev/null | head -n1
 }
 
 another_daemon() { # OLD
     local pid
-    pid=$(daemon_process)
+    pid=$(kept_process)
     [ "$pid" ] && [ "$pid" != "$1" ]
 }
 
 # kill_once [SIGNAL] - at this moment; returns when another one is there
 kill_once() {
     local pid
-    pid=$(daemon_process)
+    pid=$(kept_process)
     [ "$pid" ] || return 0
     kill "-${1:-KILL}" "$pid" 2>/dev/null || true
     wait_until 60 another_daemon "$pid"
 }
 
-# pauses LOG - how long each daemon was away, in ms, as the keeper measured it
+# pauses LOG - how long each daemon was away, in ms, as the keeper measured it;
+# not where others were killed in between
 pauses() {
-    sed -n 's/.*serves, \([0-9]*\) ms after.*/\1/p' "$1" | sort -n
+    sed -n 's/.*serves, \([0-9]*\) ms after .* gone"$/\1/p' "$1" | sort -n
 }
 percentile() { # P <numbers, sorted
     awk -v p="$1" '{ a[NR] = $1 } END { i = int(NR * p / 100 + 0.999)

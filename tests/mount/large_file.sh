@@ -34,10 +34,11 @@ start_daemon
 # kernel likes
 peak=$SCRATCH/peak
 mkfifo "$SCRATCH/never"
+daemon=$(daemon_process)
 (
     max=0
     while anon=$(awk '/^RssAnon/ { print int($2 / 1024) }' \
-        "/proc/$DAEMON_PID/status" 2>/dev/null) && [ "$anon" ]; do
+        "/proc/$daemon/status" 2>/dev/null) && [ "$anon" ]; do
         [ "$anon" -le "$max" ] || { max=$anon && echo "$max" >"$peak"; }
         read -rt 0.05 <>"$SCRATCH/never" || true
     done

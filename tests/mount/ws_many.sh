@@ -28,7 +28,8 @@ api() { # METHOD PATH [BODY]
         "$DAEMON_URL/api/v1$2"
 }
 rss() { # own memory, KiB
-    awk '/^RssAnon/ { print $2 }' "/proc/$DAEMON_PID/status"
+    awk '/^RssAnon|^RssShmem/ { s += $2 } END { print s }' \
+        "/proc/$(daemon_process)/status"
 }
 waits() {
     metric scorpio_fuse_waits_total

@@ -90,7 +90,7 @@ assert_eq "$(find "$SCRATCH/kept/main" -name '*.narinfo' | wc -l)" \
 push "$CACHE?compression=none" "$large" || fail "a large path"
 assert_eq "$(pull "$CACHE" "$(cat "$SCRATCH/our.pk")" "$large")" \
     "$(nix_hash_of "$large")" "a large path there and back"
-rss=$(awk '/VmHWM/ { print $2 }' "/proc/$DAEMON_PID/status")
+rss=$(awk '/VmHWM/ { print $2 }' "/proc/$(daemon_process)/status")
 note "most memory: $rss KiB, largest path ${NIX_LARGE:-30000000} bytes"
 [ "$SLOW" != 1 ] || assert_le "$rss" 100000 "most memory, KiB"
 

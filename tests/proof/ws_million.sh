@@ -26,7 +26,8 @@ start_daemon
 m=$SCRATCH/m
 mount_source "$SCRATCH/repo" "$m" --workspace w
 own() { # memory that is the daemon's own, KiB
-    awk '/^RssAnon/ { print $2 }' "/proc/$DAEMON_PID/status"
+    awk '/^RssAnon|^RssShmem/ { s += $2 } END { print s }' \
+        "/proc/$(daemon_process)/status"
 }
 idle=$(own)
 begin=$(now_ms)
