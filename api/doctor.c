@@ -12,7 +12,8 @@
 #include "core/log.h"
 #include "core/path.h"
 
-#define DOCTOR_SLOW_NS (10 * NS_PER_S)
+#define DOCTOR_SLOW_NS NS_PER_S
+#define DOCTOR_SLOW_MAX 5 /* told one by one */
 #define DOCTOR_FREE_MIN (512 * MiB)
 
 struct doctor {
@@ -244,10 +245,52 @@ static int one_mount(void *ctx, const struct fs_mount_info *i)
 	return 0;
 }
 
-static void slow(void *ctx, const char *line)
+struct slow {
+	struct doctor *doc;
+	size_t n;
+	int64_t oldest;
+};
+
+static void slow(void *ctx, const struct fs_slow *s)
 {
-	say(ctx, "slow", DOCTOR_WARN,
-	    "check the network and the server", "%s", line);
+	static const char *const advice[FS_WHERES] = {
+		[FS_AT_SOURCE] = "check the network and the server",
+		[FS_AT_QUEUE] = "others are served first: it goes on by itself",
+		[FS_AT_WORK] = "check the disks of the store and of the "
+			       "workspaces",
+	};
+	struct slow *x = ctx;
+	cleanup_free char *why =
+		s->where == FS_AT_SOURCE
+			? xasprintf("waits for %s%s", s->source,
+				    s->unreachable ? ", which does not answer"
+						   : "")
+			: xstrdup(s->where == FS_AT_QUEUE
+					  ? "waits for a thread"
+					  : "is being worked on");
+
+	x->oldest = MAX(x->oldest, s->age_ns);
+	if (++x->n > DOCTOR_SLOW_MAX)
+		return;
+	say(x->doc, "slow", DOCTOR_WARN, advice[s->where],
+	    "%s: %s of inode %llu%s%s by process %u %s, since %.1f s", s->dir,
+	    s->op, (unsigned long long)s->ino, s->name ? " " : "",
+	    s->name ? s->name : "", s->pid, why, (double)s->age_ns / 1e9);
+}
+
+static void slow_requests(struct doctor *doc, struct daemon *d)
+{
+	struct slow x = { .doc = doc };
+
+	fs_slow(daemon_fs(d), DOCTOR_SLOW_NS, slow, &x);
+	if (x.n > DOCTOR_SLOW_MAX)
+		say(doc, "slow", DOCTOR_WARN, "see /metrics: "
+		    "scorpio_requests_slow",
+		    "and %zu more requests, the oldest since %.1f s",
+		    x.n - DOCTOR_SLOW_MAX, (double)x.oldest / 1e9);
+	else if (!x.n)
+		say(doc, "requests", DOCTOR_OK, NULL,
+		    "none waits for longer than a second");
 }
 
 static void store_health(struct doctor *doc, struct daemon *d)
@@ -279,5 +322,5 @@ void doctor_daemon(struct daemon *d, doctor_fn fn, void *ctx)
 	store_health(&doc, d);
 	fs_each(daemon_fs(d), one_mount, &doc);
 	mounts_each_missing(daemon_mounts(d), missing, &doc);
-	fs_slow(daemon_fs(d), DOCTOR_SLOW_NS, slow, &doc);
+	slow_requests(&doc, d);
 }

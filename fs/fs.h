@@ -377,8 +377,26 @@ struct fs_account { /* one process */
 /* Since start, most recent 1024 processes. */
 size_t fs_top(struct fs *f, struct fs_account *out, size_t max);
 
-/* Requests waiting longer than min_ns, for doctor: text lines. */
+enum fs_where {
+	FS_AT_SOURCE, /* waits for an object */
+	FS_AT_QUEUE,  /* waits for a thread */
+	FS_AT_WORK,   /* something local takes long: the disk, a large file */
+	FS_WHERES
+};
+struct fs_slow { /* a request of the kernel without an answer */
+	const char *dir;  /* of its mount */
+	const char *op;   /* "read" */
+	const char *name; /* that it is about, or NULL */
+	uint64_t ino;
+	uint32_t pid;
+	int64_t age_ns;
+	enum fs_where where;
+	const char *source; /* redacted */
+	bool unreachable;   /* that is known not to answer */
+};
+/* Those older than min_ns. fn only takes note: locks are held. */
 void fs_slow(struct fs *f, int64_t min_ns,
-	     void (*fn)(void *ctx, const char *line), void *ctx);
+	     void (*fn)(void *ctx, const struct fs_slow *s), void *ctx);
+const char *fs_where_name(enum fs_where w); /* "source", "queue", "work" */
 
 #endif

@@ -157,27 +157,38 @@ int fs_find(struct fs *f, const char *id_or_dir, struct fs_mount_info *ret)
 	return 0;
 }
 
+const char *fs_where_name(enum fs_where w)
+{
+	static const char *const names[] = { "source", "queue", "work" };
+
+	return names[w];
+}
+
 void fs_slow(struct fs *f, int64_t min_ns,
-	     void (*fn)(void *ctx, const char *line), void *ctx)
+	     void (*fn)(void *ctx, const struct fs_slow *s), void *ctx)
 {
 	int64_t now = now_ns();
 
 	lock_scope(&f->lock);
 	for (struct mount *m = f->mounts; m; m = m->next) {
+		struct fs_slow s = { .dir = m->dir,
+				     .source = source_url(m->source) };
+		struct source_stats stats;
+
+		source_stat(m->source, &stats);
+		s.unreachable = stats.circuit_open;
+		workers_slow(f, m, now - min_ns, &s, fn, ctx);
 		lock_scope(&m->parked_lock);
 		for (struct request *r = m->parked; r; r = r->next) {
-			char line[256];
-
 			if (now - r->started < min_ns)
 				continue;
-			snprintf(line, sizeof(line),
-				 "%s: %s of inode %llu by process %u waits "
-				 "%.1f s for %s",
-				 m->dir, request_op_name(r->op),
-				 (unsigned long long)r->ino, r->pid,
-				 (double)(now - r->started) / 1e9,
-				 source_url(m->source));
-			fn(ctx, line);
+			s.op = request_op_name(r->op);
+			s.name = r->name;
+			s.ino = r->ino;
+			s.pid = r->pid;
+			s.age_ns = now - r->started;
+			s.where = __atomic_load_n(&r->where, __ATOMIC_RELAXED);
+			fn(ctx, &s);
 		}
 	}
 }

@@ -324,6 +324,12 @@ void request_signals(struct alarm *a)
 
 static void on_object(struct want *w, int result);
 
+/* For who asks why it takes so long. */
+static void now_at(struct request *r, enum fs_where where)
+{
+	__atomic_store_n(&r->where, where, __ATOMIC_RELAXED);
+}
+
 static void give_up(struct request *r, int rc)
 {
 	fuse_req_interrupt_func(r->req, NULL, NULL);
@@ -338,6 +344,7 @@ static void want_missing(struct request *r)
 	struct want *w = &r->want;
 	bool interrupted;
 
+	now_at(r, FS_AT_SOURCE);
 	free(r->path);
 	r->path = m->needs_path ? view_path_of(m, r->need_ino) : NULL;
 	r->tries++;
@@ -366,8 +373,16 @@ static void run_in_background(struct pool_task *t)
 	struct request *r = container_of(t, struct request, task);
 
 	r->background = true;
+	now_at(r, FS_AT_WORK);
 	resume(r);
 	/* r may be gone */
+}
+
+static void queue(struct request *r)
+{
+	r->task.run = run_in_background;
+	now_at(r, FS_AT_QUEUE);
+	pool_add(r->mount->fs->work, &r->task);
 }
 
 /* One turn of the operation of a parked request. */
@@ -376,8 +391,7 @@ static void resume(struct request *r)
 	int rc = ops[r->op].run(r);
 
 	if (rc == -EINPROGRESS && !r->background) {
-		r->task.run = run_in_background;
-		pool_add(r->mount->fs->work, &r->task);
+		queue(r);
 		return;
 	}
 
@@ -409,6 +423,7 @@ static void on_object(struct want *w, int result)
 		return;
 	}
 	r->background = false; /* nor would this thread like to be kept long */
+	now_at(r, FS_AT_WORK);
 	resume(r);
 }
 
@@ -427,10 +442,10 @@ static void park(const struct request *arrived, int why)
 	r->name2 = arrived->name2 ? xstrdup(arrived->name2) : NULL;
 	r->data = copy(arrived->data, arrived->size);
 	r->path = NULL;
+	r->where = FS_AT_QUEUE;
 	list_add(r);
 	if (why == -EINPROGRESS) {
-		r->task.run = run_in_background;
-		pool_add(r->mount->fs->work, &r->task);
+		queue(r);
 		return;
 	}
 	metric_add(&missed, 1);
@@ -444,7 +459,9 @@ void request_run(struct request *r)
 	int rc;
 
 	r->started = now_ns();
+	worker_begins(r);
 	rc = ops[r->op].run(r);
+	worker_ends();
 	if ((rc == -EAGAIN || rc == -EINPROGRESS) &&
 	    __atomic_load_n(&r->mount->waiting, __ATOMIC_RELAXED) < MAX_PARKED) {
 		r->deadline = r->started + r->mount->fs->request_timeout_ns;

@@ -69,6 +69,7 @@ struct request {
 	int64_t started; /* monotonic */
 	int64_t deadline;
 	bool parked, background;
+	uint8_t where; /* atomic; enum fs_where, once parked */
 	bool told;          /* told_size is what the server said before */
 	uint64_t told_size; /* of the content being waited for */
 	struct pool_task task;
@@ -102,6 +103,13 @@ void request_signals(struct alarm *a);
 /* Everything parked ends with -EINTR; waits until it did. */
 void request_cancel_all(struct mount *m);
 const char *request_op_name(enum op op);
+/* session.c: what a FUSE worker is at, for who asks; others are no workers. */
+void worker_begins(const struct request *r);
+void worker_ends(void);
+/* Of those on requests of m since before `before`; s: what all have in common. */
+void workers_slow(struct fs *f, const struct mount *m, int64_t before,
+		  struct fs_slow *s,
+		  void (*fn)(void *ctx, const struct fs_slow *s), void *ctx);
 /* It was asked of a daemon that died, and done, but not answered. */
 bool request_was_done(const struct request *r);
 /* r->name is a name in the directory r->ino. */

@@ -34,7 +34,14 @@ struct worker {
 	pthread_t thread;
 	uint64_t rounds; /* atomic: times at the top of the loop */
 	int64_t busy;    /* atomic: since when; 0: it waits for requests */
+	/* atomic: the request it works on, since when; 0: none */
+	int64_t since;
+	const struct mount *mount;
+	uint64_t ino;
+	uint32_t pid, op;
 };
+
+static __thread struct worker *self; /* NULL in other threads */
 
 struct workers {
 	int epoll, wake;
@@ -349,6 +356,7 @@ static void *worker_main(void *arg)
 	struct fuse_buf buf = { .mem = own }; /* NULL: libfuse makes one */
 	struct epoll_event ev;
 
+	self = w;
 	while (!__atomic_load_n(&pool->stop, __ATOMIC_ACQUIRE)) {
 		struct mount *m;
 		uint64_t token;
@@ -407,6 +415,49 @@ int workers_start(struct fs *f)
 		pthread_setname_np(w->thread, "fuse");
 	}
 	return 0;
+}
+
+void worker_begins(const struct request *r)
+{
+	if (!self)
+		return;
+	__atomic_store_n(&self->mount, r->mount, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->ino, r->ino, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->pid, r->pid, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->op, r->op, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->since, r->started, __ATOMIC_RELEASE);
+}
+
+void worker_ends(void)
+{
+	if (self)
+		__atomic_store_n(&self->since, 0, __ATOMIC_RELEASE);
+}
+
+/* It may end and begin another meanwhile: then that is told of next time. */
+void workers_slow(struct fs *f, const struct mount *m, int64_t before,
+		  struct fs_slow *s,
+		  void (*fn)(void *ctx, const struct fs_slow *s), void *ctx)
+{
+	struct workers *pool = f->workers;
+
+	for (unsigned i = 0; i < pool->count; i++) {
+		struct worker *w = &pool->w[i];
+		int64_t since = __atomic_load_n(&w->since, __ATOMIC_ACQUIRE);
+
+		if (!since || since > before ||
+		    __atomic_load_n(&w->mount, __ATOMIC_RELAXED) != m)
+			continue;
+		s->op = request_op_name(
+			__atomic_load_n(&w->op, __ATOMIC_RELAXED));
+		s->name = NULL;
+		s->ino = __atomic_load_n(&w->ino, __ATOMIC_RELAXED);
+		s->pid = __atomic_load_n(&w->pid, __ATOMIC_RELAXED);
+		s->age_ns = now_ns() - since;
+		s->where = FS_AT_WORK;
+		if (__atomic_load_n(&w->since, __ATOMIC_ACQUIRE) == since)
+			fn(ctx, s);
+	}
 }
 
 bool fs_lives(struct fs *f, int64_t max_ns)

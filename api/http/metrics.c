@@ -43,6 +43,41 @@ static void refresh_mounts(struct daemon *d)
 	      (int64_t)sum.inode_bytes);
 }
 
+#define SLOW_NS NS_PER_S
+
+struct slow {
+	int64_t n[FS_WHERES], oldest;
+};
+
+static void add_slow(void *ctx, const struct fs_slow *s)
+{
+	struct slow *x = ctx;
+
+	x->n[s->where]++;
+	x->oldest = MAX(x->oldest, s->age_ns);
+}
+
+static void refresh_slow(struct daemon *d)
+{
+	struct slow x = { .oldest = 0 };
+
+	fs_slow(daemon_fs(d), SLOW_NS, add_slow, &x);
+	for (int i = 0; i < FS_WHERES; i++) {
+		cleanup_buf struct buf label = BUF_INIT;
+
+		metric_label(&label, "where", fs_where_name(i));
+		metric_set(metric_get("scorpio_requests_slow", buf_str(&label),
+				      METRIC_GAUGE,
+				      "Filesystem requests without an answer "
+				      "for a second or more, by where they "
+				      "are."),
+			   x.n[i]);
+	}
+	gauge("scorpio_request_oldest_seconds",
+	      "Age of the oldest of them; 0 without one.",
+	      x.oldest / NS_PER_S);
+}
+
 static void refresh(struct daemon *d)
 {
 	gauge("scorpio_uptime_seconds", "Since the daemon started.",
@@ -59,6 +94,7 @@ static void refresh(struct daemon *d)
 			      "Always 1; the label tells the version."),
 		   1);
 	refresh_mounts(d);
+	refresh_slow(d);
 }
 
 static int get_metrics(struct request *r)

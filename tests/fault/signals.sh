@@ -1,7 +1,8 @@
 #!/bin/bash
 # timeout: 120
 # Programs that get signals while they wait for a server: timers and ended
-# children change nothing, Ctrl-C and kill end them at once
+# children change nothing, Ctrl-C and kill end them at once; doctor and metrics
+# tell who waits for longer than a second, and where
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/repos.sh"
@@ -56,6 +57,15 @@ slow 60
 waiting() { # the reader's request is under way
     [ "$(scorpio_cli list --json | jq '.mounts[0].waiting')" -gt 0 ]
 }
+told() { # doctor names the request of $PID
+    local out
+    out=$(scorpio_cli doctor || true)
+    [[ $out =~ read\ of\ inode\ [0-9]+\ by\ process\ $PID\ waits\ for\ $FAULT_URL ]]
+}
+slow_ones() { # N
+    [ "$(metric 'scorpio_requests_slow')" -eq "$1" ]
+}
+wait_until 20 slow_ones 0
 for sig in KILL TERM INT; do
     # a background job ignores SIGINT unless it says otherwise
     case $sig in
@@ -65,11 +75,26 @@ for sig in KILL TERM INT; do
     start reader python3 "$SCRATCH/reader.py" "$m/d/f2" "$catch"
     wait_until 20 waiting
     [ "$sig" = INT ] || sleep 0.3 # a tick of the timer, or two
+    if [ "$sig" = KILL ]; then
+        wait_until 20 told
+        slow_ones 1 || fail "no slow request in the metrics"
+        [ "$(metric scorpio_request_oldest_seconds)" -ge 1 ] ||
+            fail "the oldest request is younger than the one seen"
+    fi
     begin=$(now_ms)
     kill "-$sig" "$PID"
     gone() { ! kill -0 "$PID" 2>/dev/null; }
     wait_until 20 gone
     assert_le $(($(now_ms) - begin)) $((8000 * SLOW)) "ms until SIG$sig worked"
 done
+
+# a page fault waits in the kernel: also that ends by a kill at once
+start reader python3 -c 'import mmap, sys
+f = open(sys.argv[1], "rb")
+print(mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)[20000])' "$m/d/f2"
+wait_until 20 waiting
+kill -KILL "$PID"
+wait_until 20 gone
+wait_until 20 slow_ones 0
 fault_clear
 cmp "$m/d/f2" "$SCRATCH/repo/d/f2"
