@@ -235,7 +235,7 @@ int fs_path(struct fs *f, const char *path, int64_t deadline,
 	const char *rel;
 	struct mount *m = mount_of_path(f, path, &rel);
 	struct fs_path_info i = { 0 };
-	struct view_found at;
+	struct view_found at = { 0 };
 	int rc;
 
 	if (!m)
@@ -293,7 +293,7 @@ int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret)
 {
 	const char *rel;
 	struct mount *m = mount_of_path(f, path, &rel);
-	struct view_found at;
+	struct view_found at = { 0 };
 	int rc;
 
 	if (!m)

@@ -342,6 +342,7 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 		      const char *gitdir)
 {
 	auto_free char *dir = NULL, *filter = NULL, *ids = NULL;
+	char depth[32];
 	const char *argv[32] = {
 		"git", NULL, "-c", "gc.auto=0", "-c", "maintenance.auto=false",
 		"-c", "fetch.negotiationAlgorithm=noop", "-c",
@@ -360,8 +361,9 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 	    (p->filter && asprintf(&filter, "--filter=%s", p->filter) < 0))
 		return gitfail(s, -ENOMEM, "out of memory");
 	argv[1] = dir;
+	snprintf(depth, sizeof(depth), "--depth=%u", p->deepen);
 	if (p->deepen)
-		argv[n++] = "--depth=1";
+		argv[n++] = depth;
 	if (filter)
 		argv[n++] = filter;
 	argv[n++] = "origin";

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * names.c - revisions of a server. A name costs one request for references
- * and one for the commit with its root tree; a full id only the latter.
+ * and one for the commit with its root tree; a full id only the latter. "~n" and
+ * "^n" cost one more.
  */
 #include "object.h"
 #include "remote.h"
@@ -123,10 +124,10 @@ static int find_id(struct gitsource *s, const char *name, git_oid *ret,
 	struct gitcaps caps;
 	int rc;
 
-	if (strpbrk(name, "~^") || strstr(name, "@{"))
-		return gitfail(s, -ENOTSUP, "'%s': '~', '^' and '@{' need the "
-			       "history, which is not fetched; give the "
-			       "commit's id", name);
+	if (strstr(name, "@{"))
+		return gitfail(s, -ENOTSUP, "'%s': '@{' needs a reflog, which "
+			       "a server does not tell; give the commit's id",
+			       name);
 	if (strpbrk(name, " ?*[\\"))
 		return gitfail(s, -EINVAL, "'%s' is not a revision", name);
 	if (strlen(name) == GIT_HEX && githex_decode(name, ret->id))
@@ -136,6 +137,27 @@ static int find_id(struct gitsource *s, const char *name, git_oid *ret,
 			       "supported by libgit2 1.5");
 	rc = gitremote_caps(s, &caps);
 	return rc < 0 ? rc : find_name(s, name, ret, ret_label);
+}
+
+/* The same with "~n" and "^n" behind it. Such a commit is at no branch. */
+static int find_revision(struct gitsource *s, const char *name, git_oid *ret,
+			 char **ret_label)
+{
+	size_t n = strcspn(name, "~^");
+	auto_free char *base = strndup(name, n), *label = NULL;
+	int rc;
+
+	if (!base)
+		return gitfail(s, -ENOMEM, "out of memory");
+	if (!name[n])
+		return find_id(s, name, ret, ret_label);
+	rc = find_id(s, !n || strcmp(base, "@") == 0 ? "HEAD" : base, ret,
+		     &label);
+	if (rc < 0)
+		return rc;
+	rc = gitremote_ancestor(s, name, name + n, ret);
+	return rc != -ESTALE ? rc : gitfail(s, -ENOENT, "%s: the server has no "
+					    "commit %s", s->url.text, base);
 }
 
 /* -- from an id to the tree ------------------------------------------------- */
@@ -249,7 +271,7 @@ int gitremote_resolve(struct gitsource *s, const char *spec,
 
 	if (rc < 0)
 		return rc;
-	rc = find_id(s, rev.name, &oid, &label);
+	rc = find_revision(s, rev.name, &oid, &label);
 	if (rc == 0)
 		rc = not_there(s, gitrev_finish(s, &rev, &oid, label,
 						get_object, &l, ret),

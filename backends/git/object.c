@@ -223,6 +223,21 @@ int gitcommit_parse(const void *raw, size_t len, uint8_t ret_tree[GITOBJ_ID],
 	return -EBADMSG;
 }
 
+int gitcommit_parent(const void *raw, size_t len, unsigned number,
+		     uint8_t ret_id[GITOBJ_ID])
+{
+	const char *p = raw, *end = p + len;
+	uint8_t id[GITOBJ_ID];
+
+	if (!number || !id_line(&p, end, "tree", id))
+		return -EBADMSG;
+	while (number-- > 0)
+		if (!id_line(&p, end, "parent", id))
+			return -ENOENT;
+	memcpy(ret_id, id, GITOBJ_ID);
+	return 0;
+}
+
 int gittag_parse(const void *raw, size_t len, uint8_t ret_id[GITOBJ_ID])
 {
 	const char *p = raw;

@@ -41,6 +41,9 @@ int gittree_find(const void *raw, size_t len, const char *name, size_t n,
 /* tree id and committer time (seconds) of a commit. -EBADMSG. */
 int gitcommit_parse(const void *raw, size_t len, uint8_t ret_tree[GITOBJ_ID],
 		    int64_t *ret_time);
+/* Its first, second... parent. -ENOENT: it has not so many; -EBADMSG. */
+int gitcommit_parent(const void *raw, size_t len, unsigned number,
+		     uint8_t ret_id[GITOBJ_ID]);
 /* What an annotated tag names. -EBADMSG. */
 int gittag_parse(const void *raw, size_t len, uint8_t ret_id[GITOBJ_ID]);
 

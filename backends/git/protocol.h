@@ -40,7 +40,7 @@ struct gitpull {
 	const git_oid *wants;
 	size_t n;
 	const char *filter;
-	unsigned deepen; /* 1: commits without their history; 0: not asked */
+	unsigned deepen; /* so many generations of commits; 0: not asked */
 	uint64_t max;    /* bytes of the answer, then -EFBIG; 0: no limit */
 	/* answers, after -ESTALE */
 	git_oid missing;     /* the server does not have this one */

@@ -172,7 +172,9 @@ static unsigned choose(struct gitremote *r, const struct gitwant *w,
 	pthread_mutex_lock(&r->lock);
 	have = r->filters;
 	pthread_mutex_unlock(&r->lock);
-	if (w->purpose == GITPULL_COMMIT && have & FILTER_TREE1)
+	if (w->purpose == GITPULL_HISTORY)
+		pick = have & FILTER_TREE0;
+	else if (w->purpose == GITPULL_COMMIT && have & FILTER_TREE1)
 		pick = FILTER_TREE1;
 	else if (w->purpose == GITPULL_TREES && w->levels &&
 		 have & FILTER_COMBINE)
@@ -219,14 +221,18 @@ int gitremote_pull(struct gitsource *s, struct gitwant *w,
 	char filter[64];
 	int rc = gitremote_caps(s, &caps);
 
-	if (w->purpose == GITPULL_COMMIT)
-		p.deepen = 1;
+	p.deepen = w->purpose == GITPULL_COMMIT ? 1 : w->deepen;
 	w->everything = true;
 	if (rc < 0 || w->purpose == GITPULL_ALL)
 		return rc < 0 ? rc : pull_once(s, w, &p, ret);
 	for (;;) {
 		unsigned bit = choose(s->remote, w, filter, sizeof(filter));
 
+		if (!bit && w->purpose == GITPULL_HISTORY)
+			return gitfail(s, -ENOTSUP, "%s does not send commits "
+				       "without their files, so '~' and '^' "
+				       "would bring everything; give the "
+				       "commit's id", s->url.text);
 		p.filter = bit ? filter : NULL;
 		w->everything = !bit;
 		rc = pull_once(s, w, &p, ret);

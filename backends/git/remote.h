@@ -50,12 +50,13 @@ enum gitpurpose {
 	GITPULL_TREES,  /* these trees and `levels` below */
 	GITPULL_DEEP,   /* these trees and all trees below */
 	GITPULL_ALL,    /* these objects and all they lead to */
+	GITPULL_HISTORY /* `deepen` generations of commits, nothing else */
 };
 struct gitwant {
 	enum gitpurpose purpose;
 	const git_oid *oids;
 	size_t n;
-	unsigned levels;
+	unsigned levels, deepen;
 	uint64_t max;
 	/* answers */
 	git_oid missing;    /* with -ESTALE */
@@ -87,6 +88,12 @@ git_odb_object *gitremote_kept(struct gitremote *r, const git_oid *oid);
  * it: the number of objects, or SIZE_MAX for too many. */
 unsigned gitremote_levels(struct gitremote *r);
 void gitremote_adapt(struct gitremote *r, unsigned levels, size_t objects);
+
+/* ancestors.c: from the commit at *oid along `steps`, which are "~n" and "^n" as
+ * git has them. One request, for the commits of so many generations. -EINVAL,
+ * -ENOENT, -ENOTSUP: the server has no filter for it. name: for texts. */
+int gitremote_ancestor(struct gitsource *s, const char *name,
+		       const char *steps, git_oid *oid);
 
 /* -- through the git program, cli.c -- */
 int gitcli_refs(struct gitsource *s, const char *const *prefixes, size_t n,

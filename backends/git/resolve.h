@@ -5,7 +5,8 @@
  *
  *	""  @  HEAD  branch  tag  refs/...  full or short commit id
  *	REV^{tree}  REV^{commit}  REV^{}  REV:sub/dir
- *	REV~n  REV^n  REV@{...}        local repositories only
+ *	REV~n  REV^n                   of servers: those with the filter tree:0
+ *	REV@{...}                      local repositories only
  */
 #ifndef BACKENDS_GIT_RESOLVE_H
 #define BACKENDS_GIT_RESOLVE_H

@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    &found) == 1);
 	}
 	assert(rc == 0 || r.why);
+	gitcommit_parent(data, size, 1 + size % 3, id);
 	if (gitcommit_parse(data, size, id, &time) == 0)
 		assert(time <= INT64_MAX / 1000000000 &&
 		       time >= INT64_MIN / 1000000000);

@@ -35,9 +35,11 @@ for source in "$repo" "$GIT_URL/repo.git"; do
     shows "$source" refs/tags/v1 "$v1"
     shows "$source" "$v1" "$v1"
 done
+for source in "$repo" "$GIT_URL/repo.git"; do
+    shows "$source" "main~1" "$v1"
+done
 # what only a local repository can answer
 shows "$repo" "${v1:0:10}" "$v1"
-shows "$repo" "main~1" "$v1"
 
 # a folder of the repository as the root
 mount_source "$GIT_URL/repo.git" "$dir" --subdir src/deep

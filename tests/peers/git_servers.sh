@@ -12,6 +12,7 @@ tricky_repo "$SCRATCH/repo"
 publish "$SCRATCH/repo" repo.git
 checkout "$SCRATCH/repo/.git" main "$SCRATCH/want"
 checkout "$SCRATCH/repo/.git" other "$SCRATCH/want-other"
+checkout "$SCRATCH/repo/.git" main~1 "$SCRATCH/want-old"
 write_config
 cat >"$SCRATCH/ssh" <<'END'
 #!/bin/bash
@@ -52,6 +53,7 @@ start gitdaemon git -c safe.directory='*' daemon --reuseaddr --export-all \
 wait_until 10 git ls-remote -q "git://127.0.0.1:$port/repo.git" HEAD
 shows "git://127.0.0.1:$port/repo.git" "$SCRATCH/want"
 shows "git+git://127.0.0.1:$port/repo.git" "$SCRATCH/want-other" --rev other
+shows "git://127.0.0.1:$port/repo.git" "$SCRATCH/want-old" --rev main~1
 
 # ssh, both spellings
 shows "ssh://git@example.org$SCRATCH/www/repo.git" "$SCRATCH/want"

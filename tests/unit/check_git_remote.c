@@ -169,11 +169,76 @@ START_TEST(resolving)
 	old[7] = 0; /* behind the tag only: its object is peeled */
 	must_resolve(old);
 	ck_assert_int_eq(resolve("0123abc"), -ENOTSUP);
-	ck_assert_int_eq(resolve("main~1"), -ENOTSUP);
 	bench_close(&k);
 	git_server_reset(&server);
 	open_repo("empty.git");
 	ck_assert_int_eq(resolve(""), -ENOENT);
+}
+END_TEST
+
+/* six commits, then a branch from the fourth and its merge */
+static const char history[] =
+	"git init -q -b main h && cd h && echo x >f && git add f\n"
+	"for i in 1 2 3 4 5 6; do echo $i >f; git commit -qam $i; done\n"
+	"git tag -am note v6 && git checkout -q -b side HEAD~2\n"
+	"echo side >g && git add g && git commit -qm side\n"
+	"git checkout -q main && git merge -q --no-ff -m merge side\n"
+	"cd .. && git clone -q --bare h hist.git\n"
+	"git clone -q --bare --depth 2 file://$PWD/h short.git\n"
+	"for r in hist short; do\n"
+	" git -C $r.git config uploadpack.allowFilter true; done\n";
+
+static void assert_ancestor(const char *spec)
+{
+	cleanup_free char *want = shell(root, "git -C h rev-parse '%s^0'",
+					spec);
+
+	must_resolve(spec);
+	ck_assert_str_eq(rev.text, want);
+	ck_assert_str_eq(rev.label, spec);
+}
+
+START_TEST(ancestors)
+{
+	static const char *const good[] = {
+		"main~1", "main^", "main^2", "main^2~1", "main~3", "main~6",
+		"HEAD^^", "@~2^1", "main^{commit}~2", "v6~1", "main^0~1",
+	};
+
+	free(shell(root, "%s", history));
+	open_repo("hist.git");
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_ancestor(good[i]);
+	ck_assert_int_eq(resolve("main~7"), -ENOENT);
+	ck_assert_int_eq(resolve("main~99"), -ENOENT);
+	ck_assert_int_eq(resolve("main^3"), -ENOENT);
+	ck_assert_int_eq(resolve("nosuch~1"), -ENOENT);
+	ck_assert_int_eq(resolve("main~20000"), -EINVAL);
+	ck_assert_int_eq(resolve("main~1x"), -EINVAL);
+	ck_assert_int_eq(resolve("main^{tree}~1"), -EINVAL);
+	ck_assert_int_eq(resolve("main@{1}"), -ENOTSUP);
+	ck_assert_int_eq(
+		resolve("1234567890123456789012345678901234567890~1"), -ENOENT);
+	bench_close(&k);
+
+	/* what it can do, references, commits, the commit and its root */
+	git_server_reset(&server);
+	open_repo("hist.git");
+	must_resolve("main~5");
+	ck_assert_int_eq(git_server_count(&server, "requests"), 4);
+	bench_close(&k);
+	git_server_reset(&server);
+	open_repo("short.git"); /* shallow itself: its history ends */
+	must_resolve("main~1");
+	ck_assert_int_eq(resolve("main~4"), -ENOENT);
+	bench_close(&k);
+	git_server_reset(&server);
+	open_repo("v0/hist.git"); /* gives only what references name */
+	ck_assert_int_eq(resolve("main^2~1"), -ENOTSUP);
+	bench_close(&k);
+	git_server_reset(&server);
+	open_repo("no.git"); /* would bring every version of every file */
+	ck_assert_int_eq(resolve("main~1"), -ENOTSUP);
 }
 END_TEST
 
@@ -501,7 +566,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		resolving, first_listing_needs_no_request,
+		resolving, ancestors, first_listing_needs_no_request,
 		a_directory_brings_those_below, all_directories_in_one_request,
 		hundred_files_in_one_request, one_missing_file_spoils_no_others,
 		sizes_by_object_info, several_calls_at_once,
