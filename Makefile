@@ -21,7 +21,7 @@ LIBS.core := -llmdb -lbz2 -ldl
 LIBS.plugin.monogate := -ljansson
 LIBS.plugin.nixcache := -ljansson -lcrypto -llzma -lbrotlidec -lzstd -lz -lbz2
 # files of a backend that a plugin has a copy of
-SHARED.nixcache := $(addprefix backends/nix/,narinfo.c nar.c nartree.c trust.c unpack.c nix32.c)
+SHARED.nixcache := $(addprefix backends/nix/,narinfo.c nar.c nartree.c pieces.c trust.c unpack.c nix32.c)
 
 # targets that work before anything is installed
 BARE := deps help clean bench proof asan tsan cov

@@ -553,6 +553,21 @@ int source_bucket(struct source *s, const struct scorpio_id *dir,
 	return 0;
 }
 
+int source_part(struct source *s, const struct scorpio_id *id, uint64_t size,
+		uint64_t offset, struct scorpio_part *ret)
+{
+	struct scorpio_part p = { .offset = 0 };
+
+	if (stage_calls_table.part(s->stage, id, size, offset, &p))
+		return -ENOENT;
+	if (!p.id.len || p.id.len > SCORPIO_ID_MAX || p.offset > offset ||
+	    offset - p.offset >= p.length || p.offset % STORE_CHUNK_SIZE)
+		return fail(-EBADMSG, "backend %s: a part without a valid id "
+			    "or place", stage_ops(s->stage)->name);
+	*ret = p;
+	return 0;
+}
+
 void source_accounts(struct source *s,
 		     void (*fn)(void *ctx, const struct source_account *a),
 		     void *ctx)

@@ -151,6 +151,11 @@ int64_t source_xattr(struct source *s, const struct scorpio_ref *ref,
 int source_bucket(struct source *s, const struct scorpio_id *dir,
 		  const char *name, size_t len, struct scorpio_id *ret);
 
+/* The part of a blob of `size` bytes that holds the byte at offset, see
+ * scorpio_backend.part. Answers at once. -ENOENT: it comes whole. */
+int source_part(struct source *s, const struct scorpio_id *id, uint64_t size,
+		uint64_t offset, struct scorpio_part *ret);
+
 struct source_stats {
 	uint64_t requests;       /* backend calls */
 	uint64_t objects, bytes; /* poured in, plain bytes */

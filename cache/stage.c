@@ -200,6 +200,12 @@ static int call_bucket(void *self, const struct scorpio_ref *dir,
 	return (int)DISPATCH(self, bucket, dir, name, name_len, ret);
 }
 
+static int call_part(void *self, const struct scorpio_id *blob, uint64_t size,
+		     uint64_t offset, struct scorpio_part *ret)
+{
+	return (int)DISPATCH(self, part, blob, size, offset, ret);
+}
+
 /* A layer gets its `next` opened and closed by the host. */
 static int call_open(const struct scorpio_host *host UNUSED,
 		     const char *url UNUSED,
@@ -233,6 +239,7 @@ const struct scorpio_backend stage_calls_table = {
 	.xattr = call_xattr,
 	.publish = call_publish,
 	.bucket = call_bucket,
+	.part = call_part,
 };
 
 /* -- life ------------------------------------------------------------------ */

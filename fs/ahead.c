@@ -66,33 +66,45 @@ struct batch {
 	char *dir_path; /* where the backend needs paths */
 };
 
-static bool batch_add(struct batch *b, enum want_kind kind,
-		      const struct tree_entry *e)
+static bool batch_want(struct batch *b, enum want_kind kind,
+		       const struct scorpio_id *id, uint8_t entry_kind,
+		       char *path /* takes */)
 {
 	struct ahead *a;
 
 	if (b->n == MAX_BATCH ||
 	    __atomic_load_n(&b->m->ahead->under_way, __ATOMIC_RELAXED) >=
-		    MAX_UNDER_WAY)
+		    MAX_UNDER_WAY) {
+		free(path);
 		return false;
+	}
 	a = xcalloc(1, sizeof(*a));
 	a->state = b->m->ahead;
 	__atomic_fetch_add(&a->state->refs, 1, __ATOMIC_RELAXED);
-	if (b->m->needs_path)
-		a->path = *b->dir_path
-				  ? xasprintf("%s/%.*s", b->dir_path,
-					      (int)e->name_len, e->name)
-				  : xstrndup(e->name, e->name_len);
+	a->path = path;
 	a->want = (struct want){
-		.kind = kind, .prio = WANT_READAHEAD, .id = view_id(e),
-		.path = a->path,
-		.path_len = a->path ? (uint32_t)strlen(a->path) : 0,
-		.entry_kind = e->kind, .done = ahead_done, .ctx = a,
+		.kind = kind, .prio = WANT_READAHEAD, .id = *id,
+		.path = path, .path_len = path ? (uint32_t)strlen(path) : 0,
+		.entry_kind = entry_kind, .done = ahead_done, .ctx = a,
 		.deadline = deadline_in_ms(AHEAD_DEADLINE_MS),
 	};
 	b->wants[b->n++] = &a->want;
 	__atomic_fetch_add(&a->state->under_way, 1, __ATOMIC_RELAXED);
 	return true;
+}
+
+static bool batch_add(struct batch *b, enum want_kind kind,
+		      const struct tree_entry *e)
+{
+	struct scorpio_id id = view_id(e);
+	char *path = NULL;
+
+	if (b->m->needs_path)
+		path = *b->dir_path
+			       ? xasprintf("%s/%.*s", b->dir_path,
+					   (int)e->name_len, e->name)
+			       : xstrndup(e->name, e->name_len);
+	return batch_want(b, kind, &id, e->kind, path);
 }
 
 typedef bool (*choose_fn)(struct mount *m, struct store_reader *r,
@@ -293,6 +305,23 @@ size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
 {
 	return want_entries(m, tree, path ? xstrdup(path) : NULL, WANT_BLOB,
 			    missing_small);
+}
+
+void ahead_parts(struct mount *m, const struct scorpio_id *ids, size_t n)
+{
+	struct batch *b;
+
+	if (!n || m->needs_path)
+		return;
+	b = xcalloc(1, sizeof(*b));
+	b->m = m;
+	while (n && batch_want(b, WANT_BLOB, ids, SCORPIO_FILE, NULL))
+		ids++, n--;
+	if (b->n)
+		source_want(m->source, b->wants, b->n);
+	metric_register(&wanted);
+	metric_add(&wanted, (int64_t)b->n);
+	free(b);
 }
 
 static bool missing_size(struct mount *m, struct store_reader *r,

@@ -41,6 +41,8 @@ void ahead_siblings(struct mount *m, struct node *file);
  * directory's, where the backend needs paths. */
 size_t ahead_files(struct mount *m, const struct scorpio_id *tree,
 		   const char *path);
+/* Parts of a file that is read on (parts.h). Not for sources that need a path. */
+void ahead_parts(struct mount *m, const struct scorpio_id *ids, size_t n);
 /* The size of one entry is needed: bring the sizes of the whole directory in
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);

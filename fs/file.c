@@ -6,6 +6,7 @@
 #include "fs/ahead.h"
 #include "fs/crawl.h"
 #include "fs/file.h"
+#include "fs/parts.h"
 #include "fs/upper.h"
 
 #define FOR_EVER 1e9
@@ -198,6 +199,9 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 			ahead_siblings(m, n);
 		view_unlock(m);
 	}
+	got = parts_read(r, ino, c, off, buf, size);
+	if (got != -ENOENT)
+		return got;
 	return request_need(r, WANT_BLOB, &c->id, ino, c->kind);
 }
 

@@ -109,6 +109,16 @@ int nixcaches_new(struct nix *n, const char *url, struct nixcaches **ret)
 	return 0;
 }
 
+bool nixcache_has_pieces(struct nix *n, const struct nixcache *c)
+{
+	bool ret;
+
+	pthread_mutex_lock(&n->caches->lock);
+	ret = c->pieces;
+	pthread_mutex_unlock(&n->caches->lock);
+	return ret;
+}
+
 bool nixcaches_local(const struct nixcaches *c)
 {
 	for (unsigned i = 0; i < c->n; i++)
@@ -278,12 +288,14 @@ int nixcache_error(struct nix *n, const struct nixcache *c, int status,
 	}
 }
 
-static int keep(void *ctx, const void *p, size_t n)
+int nixbody_put(void *ctx, const void *p, size_t n)
 {
 	struct nixbody *b = ctx;
 	size_t cap = b->cap ? b->cap : 4096;
 	char *bigger;
 
+	if (n > NIX_LISTING_MAX - b->len)
+		return -EFBIG;
 	while (cap - b->len < n)
 		cap *= 2;
 	if (cap != b->cap) {
@@ -302,7 +314,7 @@ int nixcache_text(struct nix *n, struct nixcache *c, const char *what,
 		  uint64_t max, struct nixbody *ret, int *ret_status)
 {
 	struct nixget g = { .cache = c, .what = what, .max = max,
-			    .data = keep, .ctx = ret };
+			    .data = nixbody_put, .ctx = ret };
 	int rc;
 
 	ret->len = 0;
@@ -316,6 +328,7 @@ int nixcache_text(struct nix *n, struct nixcache *c, const char *what,
 struct info {
 	char store_dir[256];
 	int64_t priority;
+	bool pieces;
 };
 
 static void read_line(struct info *i, const char *line, size_t len)
@@ -333,6 +346,8 @@ static void read_line(struct info *i, const char *line, size_t len)
 	if (colon - line == 8 && !memcmp(line, "StoreDir", 8))
 		snprintf(i->store_dir, sizeof(i->store_dir), "%.*s",
 			 (int)(end - v), v);
+	else if (colon - line == 13 && !memcmp(line, "ScorpioPieces", 13))
+		i->pieces = end - v == 1 && *v == '1';
 	else if (colon - line == 8 && !memcmp(line, "Priority", 8) &&
 		 end - v < 10 && end > v)
 		i->priority = strtoll(v, NULL, 10);
@@ -377,6 +392,7 @@ static int probe(struct nix *n, struct nixcache *c)
 		c->probed = true;
 		c->refused = refused;
 		c->priority = i.priority;
+		c->pieces = i.pieces;
 	}
 	pthread_mutex_unlock(&n->caches->lock);
 	return rc;

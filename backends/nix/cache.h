@@ -19,6 +19,7 @@ struct nixcache {
 	int64_t priority; /* smaller first */
 	bool probed;      /* nix-cache-info was had, or there is none */
 	bool refused;     /* it is of another store directory */
+	bool pieces;      /* it says that it has HASH.pieces */
 	int64_t down_until; /* it did not answer: not asked before (ms) */
 };
 
@@ -31,6 +32,7 @@ int nixcaches_probe(struct nix *n);
 /* Those to ask, best first; returns how many. */
 unsigned nixcaches_order(struct nix *n,
 			 struct nixcache *ret[static NIXCACHES_MAX]);
+bool nixcache_has_pieces(struct nix *n, const struct nixcache *c);
 bool nixcaches_local(const struct nixcaches *c); /* all are directories */
 
 struct nixget {
@@ -63,6 +65,8 @@ struct nixbody {
 	char *data; /* owned */
 	size_t len, cap;
 };
+/* Add to it (ctx): -EFBIG beyond NIX_LISTING_MAX, -ENOMEM. */
+int nixbody_put(void *ctx, const void *p, size_t n);
 /* The whole body in memory. */
 int nixcache_text(struct nix *n, struct nixcache *c, const char *what,
 		  uint64_t max, struct nixbody *ret, int *ret_status);

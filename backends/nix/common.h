@@ -13,6 +13,9 @@
  *	unpack    compressed streams
  *	cache     the caches asked, and requests to them
  *	spool     an archive brought and checked as a whole
+ *	pieces    signed hashes of an archive's pieces
+ *	places    where the parts of a compressed archive are
+ *	ranges    an archive of which parts are brought
  *	path      one store path: all of the above about it
  *	serve     list and fetch
  *	describe  what is known of a path, as JSON
@@ -48,9 +51,9 @@ struct nixtrust;
 struct nixpaths;
 
 enum nixverify {
-	NIX_VERIFY_CONTENT, /* content only after the archive was checked */
+	NIX_VERIFY_CONTENT, /* content only after it was checked */
 	NIX_VERIFY_FULL,    /* metadata as well */
-	NIX_VERIFY_LAZY     /* ranges of a trusted upstream, unchecked */
+	NIX_VERIFY_LAZY     /* parts before all of it was checked, too */
 };
 
 /* One instance. Immutable after open() but for what its parts lock. */
@@ -64,6 +67,7 @@ struct nix {
 	bool lookup_drv;      /* derivations may be in the caches */
 	uint64_t nar_max;     /* bytes of the largest archive taken */
 	uint64_t whole_below; /* archives up to this size are brought whole */
+	uint64_t ranges_above; /* smaller ones are never read in parts */
 	struct nixcaches *caches;
 	struct nixtrust *trust;
 	struct nixpaths *paths;

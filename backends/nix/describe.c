@@ -26,6 +26,9 @@ static const char *state_of(const struct nixpath *p)
 {
 	return p->lied ? "refused: its listing lied"
 	       : p->spool ? "archive checked"
+	       : p->ranges ? nixranges_proven(p->ranges)
+				     ? "parts of the archive, each checked"
+				     : "parts of the archive, unchecked"
 	       : p->listed ? "listed"
 			   : "described";
 }

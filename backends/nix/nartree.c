@@ -239,6 +239,23 @@ int nartree_finish(struct nartree *t)
 
 /* -- ids --------------------------------------------------------------------- */
 
+static void put_be(uint8_t *p, uint32_t v, unsigned n)
+{
+	while (n--) {
+		p[n] = (uint8_t)v;
+		v >>= 8;
+	}
+}
+
+static uint32_t get_be(const uint8_t *p, unsigned n)
+{
+	uint32_t v = 0;
+
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
 struct scorpio_id nixid_make(const struct nixid *x)
 {
 	struct scorpio_id id = { .len = 1 };
@@ -251,11 +268,16 @@ struct scorpio_id nixid_make(const struct nixid *x)
 	id.len = 1 + NIX_HASH;
 	if (x->what == NIXID_BUCKET)
 		return id;
-	memcpy(p + NIX_HASH, x->tag, NIXID_TAG);
-	p += NIX_HASH + NIXID_TAG;
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(x->node >> (24 - 8 * i));
 	id.len = NIXID_LEN;
+	p += NIX_HASH;
+	if (x->what == NIXID_PART) {
+		memcpy(p, x->tag, NIXID_PART_TAG);
+		put_be(p + NIXID_PART_TAG, x->node, 3);
+		put_be(p + NIXID_PART_TAG + 3, x->part, 3);
+	} else {
+		memcpy(p, x->tag, NIXID_TAG);
+		put_be(p + NIXID_TAG, x->node, 4);
+	}
 	return id;
 }
 
@@ -274,13 +296,24 @@ bool nixid_parse(const struct scorpio_id *id, struct nixid *ret)
 	memcpy(ret->hash, p, NIX_HASH);
 	if (ret->what == NIXID_BUCKET)
 		return id->len == 1 + NIX_HASH;
-	if (ret->what != NIXID_NODE || id->len != NIXID_LEN)
+	if (id->len != NIXID_LEN)
 		return false;
-	memcpy(ret->tag, p + NIX_HASH, NIXID_TAG);
-	p += NIX_HASH + NIXID_TAG;
-	ret->node = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-		    (uint32_t)p[2] << 8 | p[3];
-	return true;
+	p += NIX_HASH;
+	if (ret->what == NIXID_PART) {
+		memcpy(ret->tag, p, NIXID_PART_TAG);
+		ret->node = get_be(p + NIXID_PART_TAG, 3);
+		ret->part = get_be(p + NIXID_PART_TAG + 3, 3);
+		return true;
+	}
+	memcpy(ret->tag, p, NIXID_TAG);
+	ret->node = get_be(p + NIXID_TAG, 4);
+	return ret->what == NIXID_NODE;
+}
+
+bool nixid_of_tree(const struct nixid *x, const uint8_t tag[NIXID_TAG])
+{
+	return (x->what == NIXID_NODE && !memcmp(x->tag, tag, NIXID_TAG)) ||
+	       (x->what == NIXID_PART && !memcmp(x->tag, tag, NIXID_PART_TAG));
 }
 
 void nixid_tag(const uint8_t nar_hash[NIX_SHA256], const struct nartree *t,

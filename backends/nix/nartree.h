@@ -68,16 +68,30 @@ uint32_t nartree_mode(const struct nartree_node *n);
 #define NIXID_LEN 39u
 #define NIXID_TAG 14u
 
-enum nixid_what { NIXID_ROOT = 'R', NIXID_BUCKET = 'P', NIXID_NODE = 'N' };
+/* Files from NIX_PARTS_ABOVE bytes on can be had in parts of NIX_PART. Their
+ * ids have 12 bytes of the tag, and 3 each for the node and the part. */
+#define NIX_PART (256u * 1024u)
+#define NIX_PARTS_ABOVE (1024u * 1024u)
+#define NIXID_PART_TAG 12u
+
+enum nixid_what {
+	NIXID_ROOT = 'R',
+	NIXID_BUCKET = 'P',
+	NIXID_NODE = 'N',
+	NIXID_PART = 'S'
+};
 
 struct nixid {
 	enum nixid_what what;
 	uint8_t hash[NIX_HASH];
-	uint8_t tag[NIXID_TAG]; /* of nodes */
+	uint8_t tag[NIXID_TAG]; /* of nodes and parts */
 	uint32_t node;
+	uint32_t part; /* of the file, from 0 */
 };
 struct scorpio_id nixid_make(const struct nixid *x);
 bool nixid_parse(const struct scorpio_id *id, struct nixid *ret);
+/* Is it a node, or a part of one, of the tree with that tag? */
+bool nixid_of_tree(const struct nixid *x, const uint8_t tag[NIXID_TAG]);
 /* The tag of all nodes of this tree. */
 void nixid_tag(const uint8_t nar_hash[NIX_SHA256], const struct nartree *t,
 	       uint8_t out[NIXID_TAG]);

@@ -16,6 +16,7 @@ extern const struct scorpio_backend scorpio_nix_backend;
 
 #define NAR_MAX (64ll << 30)
 #define WHOLE_BELOW 65536
+#define RANGES_ABOVE 1048576
 
 static void nix_close(void *self)
 {
@@ -39,9 +40,11 @@ static int read_verify(struct nix *n)
 		n->verify = NIX_VERIFY_CONTENT;
 	else if (!strcmp(v, "full"))
 		n->verify = NIX_VERIFY_FULL;
+	else if (!strcmp(v, "lazy"))
+		n->verify = NIX_VERIFY_LAZY;
 	else
-		return nixfail(n, -EINVAL, "nix.verify is \"content\" or "
-			       "\"full\", not \"%s\"", v);
+		return nixfail(n, -EINVAL, "nix.verify is \"content\", \"full\" "
+			       "or \"lazy\", not \"%s\"", v);
 	return 0;
 }
 
@@ -53,6 +56,7 @@ static int read_config(struct nix *n)
 	size_t len = strlen(dir);
 	int64_t max = h->config_int(n->config, "nar_max", NAR_MAX);
 	int64_t whole = h->config_int(n->config, "whole_below", WHOLE_BELOW);
+	int64_t above = h->config_int(n->config, "ranges_above", RANGES_ABOVE);
 
 	while (len > 1 && dir[len - 1] == '/')
 		len--;
@@ -64,6 +68,7 @@ static int read_config(struct nix *n)
 	n->listings = h->config_bool(n->config, "listings", 1);
 	n->nar_max = max > 0 ? (uint64_t)max : (uint64_t)NAR_MAX;
 	n->whole_below = whole > 0 ? (uint64_t)whole : 0;
+	n->ranges_above = above > 1 ? (uint64_t)above : 1;
 	return n->store_dir ? read_verify(n) : -ENOMEM;
 }
 
@@ -228,6 +233,24 @@ static int nix_bucket(void *self, const struct scorpio_ref *dir,
 	return 0;
 }
 
+static int nix_part(void *self, const struct scorpio_id *blob, uint64_t size,
+		    uint64_t offset, struct scorpio_part *ret)
+{
+	struct nixid x;
+
+	(void)self;
+	if (size < NIX_PARTS_ABOVE || offset >= size ||
+	    !nixid_parse(blob, &x) || x.what != NIXID_NODE ||
+	    x.node > 0xffffff || offset / NIX_PART > 0xffffff)
+		return -ENOENT;
+	x.what = NIXID_PART;
+	x.part = (uint32_t)(offset / NIX_PART);
+	ret->id = nixid_make(&x);
+	ret->offset = offset - offset % NIX_PART;
+	ret->length = NIX_PART;
+	return 0;
+}
+
 __attribute__((visibility("default")))
 const struct scorpio_backend scorpio_nix_backend = {
 	.struct_size = sizeof(struct scorpio_backend),
@@ -245,4 +268,5 @@ const struct scorpio_backend scorpio_nix_backend = {
 	.fetch = nix_fetch,
 	.xattr = nix_xattr,
 	.bucket = nix_bucket,
+	.part = nix_part,
 };

@@ -43,8 +43,11 @@ static void forget_trees(struct nixpath *p)
 {
 	nartree_free(p->listed);
 	nixspool_free(p->spool);
+	nixranges_free(p->ranges);
 	p->listed = NULL;
 	p->spool = NULL;
+	p->ranges = NULL;
+	p->no_ranges = false;
 	p->poured = 0;
 }
 
@@ -174,10 +177,12 @@ static void look(struct nixpaths *all, struct kept *k)
 			if (p->users)
 				continue;
 			k->nodes += nodes_of(p);
-			k->bytes += p->spool ? p->spool->size : 0;
+			k->bytes += p->spool	? p->spool->size
+				    : p->ranges ? nixranges_bytes(p->ranges)
+						: 0;
 			if (!k->oldest || p->used_ms < k->oldest->used_ms)
 				k->oldest = p;
-			if ((p->listed || p->spool) &&
+			if ((p->listed || p->spool || p->ranges) &&
 			    (!k->oldest_trees ||
 			     p->used_ms < k->oldest_trees->used_ms))
 				k->oldest_trees = p;
@@ -323,28 +328,6 @@ int nixpath_info(struct nix *n, struct nixpath *p)
 
 /* -- the tree ------------------------------------------------------------------ */
 
-static int append(void *ctx, const void *p, size_t len)
-{
-	struct nixbody *b = ctx;
-	size_t cap = b->cap ? b->cap : 65536;
-	char *bigger;
-
-	if (len > NIX_LISTING_MAX - b->len)
-		return -EFBIG;
-	while (cap - b->len < len)
-		cap *= 2;
-	if (cap != b->cap) {
-		bigger = realloc(b->data, cap);
-		if (!bigger)
-			return -ENOMEM;
-		b->data = bigger;
-		b->cap = cap;
-	}
-	memcpy(b->data + b->len, p, len);
-	b->len += len;
-	return 0;
-}
-
 /* Listings are often stored compressed, and served with a Content-Encoding
  * that the host's client may have undone or not: their first bytes tell. */
 static int plain_listing(struct nixbody *b)
@@ -366,7 +349,7 @@ static int plain_listing(struct nixbody *b)
 	       : b->len > 2 && !memcmp(b->data, gzip, 2) ? UNPACK_GZIP
 	       : b->len > 5 && !memcmp(b->data, xz, 5)	 ? UNPACK_XZ
 							 : UNPACK_BROTLI;
-	u = unpack_new(kind, append, &out);
+	u = unpack_new(kind, nixbody_put, &out);
 	rc = u ? unpack_feed(u, b->data, b->len) : -ENOMEM;
 	if (!rc)
 		rc = unpack_end(u);
@@ -437,16 +420,9 @@ int nixpath_tree(struct nix *n, struct nixpath *p, const struct nartree **ret,
 	return 0;
 }
 
-int nixpath_archive(struct nix *n, struct nixpath *p)
+/* The archive is there: the listing has done its work. */
+static void compare_listing(struct nix *n, struct nixpath *p)
 {
-	int rc = nixpath_info(n, p);
-
-	if (rc || p->spool)
-		return rc;
-	rc = nixspool_bring(n, p->cache, p->info, &p->verdict, &p->spool,
-			    &p->fetched);
-	if (rc)
-		return rc;
 	p->poured = 0;
 	nixid_tag(p->info->nar_hash, p->spool->tree, p->tag);
 	if (p->listed && memcmp(p->tag, p->listed_tag, NIXID_TAG) != 0) {
@@ -456,5 +432,104 @@ int nixpath_archive(struct nix *n, struct nixpath *p)
 	}
 	nartree_free(p->listed);
 	p->listed = NULL;
-	return 0;
+	nixranges_free(p->ranges);
+	p->ranges = NULL;
+}
+
+int nixpath_archive(struct nix *n, struct nixpath *p)
+{
+	int rc = nixpath_info(n, p);
+
+	if (rc || p->spool)
+		return rc;
+	rc = nixspool_bring(n, p->cache, p->info, &p->verdict, &p->spool,
+			    &p->fetched);
+	if (!rc)
+		compare_listing(n, p);
+	return rc;
+}
+
+/* -- parts of the archive -------------------------------------------------------- */
+
+/* 0: *ret is the signed list that belongs to the path and its listing, or NULL:
+ * there is none to be believed. */
+static int bring_pieces(struct nix *n, struct nixpath *p, struct pieces **ret)
+{
+	struct nixbody b = { 0 };
+	char what[NIX_HASH_TEXT + sizeof(".pieces")], name[NIX_HASH_TEXT + 1];
+	struct pieces *x = calloc(1, sizeof(*x));
+	auto_free char *text = NULL;
+	const char *why = "it is not there";
+	bool good = false;
+	int status, rc;
+
+	if (!x)
+		return -ENOMEM;
+	snprintf(what, sizeof(what), "%s.pieces",
+		 nix32_encode(p->hash, NIX_HASH, name));
+	rc = nixcache_text(n, p->cache, what, PIECES_MAX, &b, &status);
+	p->fetched += b.len;
+	if (!rc && status == 200 && !pieces_parse(b.data, b.len, x, &why)) {
+		why = "it is of another archive, or no trusted key signed it";
+		text = pieces_fingerprint(x);
+		good = text && x->nar_size == p->info->nar_size &&
+		       !memcmp(x->nar_hash, p->info->nar_hash, NIX_SHA256) &&
+		       !memcmp(x->tree, p->listed->digest, NIX_SHA256) &&
+		       nixtrust_signed(n, x->sigs, x->n_sigs, text);
+	}
+	if (!rc && status == 200 && !good)
+		nixlog(n, SCORPIO_LOG_WARN, "%s: %s is not used: %s",
+		       p->cache->shown, what, why);
+	free(b.data);
+	if (!good) {
+		pieces_done(x);
+		free(x);
+		x = NULL;
+	}
+	*ret = x;
+	return rc == -EFBIG ? 0 : rc;
+}
+
+int nixpath_ranges(struct nix *n, struct nixpath *p)
+{
+	struct pieces *proof = NULL;
+	const struct nartree *t;
+	const uint8_t *tag;
+	int rc = nixpath_tree(n, p, &t, &tag);
+
+	if (rc || p->spool || p->ranges || p->no_ranges ||
+	    p->info->nar_size < n->ranges_above)
+		return rc;
+	p->no_ranges = true;
+	if (n->verify == NIX_VERIFY_CONTENT) {
+		if (nixcache_has_pieces(n, p->cache))
+			rc = bring_pieces(n, p, &proof);
+		if (rc || !proof)
+			return nixrc_stops(rc) ? rc : 0;
+	}
+	rc = nixranges_new(n, p->cache, p->info, proof, &p->ranges,
+			   &p->fetched);
+	/* what cannot be read in parts comes whole */
+	return nixrc_stops(rc) || rc == -ENOMEM ? rc : 0;
+}
+
+void nixpath_no_ranges(struct nixpath *p)
+{
+	nixranges_free(p->ranges);
+	p->ranges = NULL;
+	p->no_ranges = true;
+}
+
+int nixpath_completed(struct nix *n, struct nixpath *p)
+{
+	int fd = p->ranges ? nixranges_take(p->ranges) : -1, rc;
+
+	if (fd < 0)
+		return 0;
+	rc = nixspool_adopt(n, p->info, &p->verdict, fd, &p->spool);
+	if (!rc)
+		compare_listing(n, p);
+	else
+		nixpath_no_ranges(p);
+	return rc;
 }

@@ -8,6 +8,7 @@
 #ifndef BACKENDS_NIX_PATH_H
 #define BACKENDS_NIX_PATH_H
 
+#include "ranges.h"
 #include "spool.h"
 
 struct nixpath {
@@ -26,6 +27,8 @@ struct nixpath {
 	bool no_listing;  /* there is none, or none to be used */
 	bool lied;        /* the archive was another than the listing said */
 	struct nixspool *spool; /* checked */
+	struct nixranges *ranges; /* parts of it; there is a listing then */
+	bool no_ranges;           /* it is not to be had in parts */
 	uint8_t tag[NIXID_TAG]; /* of spool->tree */
 	uint32_t poured;        /* nodes of the spool that were poured along */
 	uint64_t fetched; /* bytes transferred for it by this instance */
@@ -48,5 +51,10 @@ int nixpath_tree(struct nix *n, struct nixpath *p, const struct nartree **ret,
 		 const uint8_t **ret_tag);
 /* Its archive, checked: p->spool. */
 int nixpath_archive(struct nix *n, struct nixpath *p);
+/* If it may be read in parts: p->ranges. 0 as well if not. */
+int nixpath_ranges(struct nix *n, struct nixpath *p);
+void nixpath_no_ranges(struct nixpath *p);
+/* After parts were brought: if they are all, the archive is checked. */
+int nixpath_completed(struct nix *n, struct nixpath *p);
 
 #endif

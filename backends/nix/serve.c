@@ -4,6 +4,7 @@
 #include "path.h"
 
 #define PIECE (256u * 1024u)
+#define GAP (128u * 1024u) /* rather transferred than another request */
 
 /* One call: refs of one path are served together. */
 struct serving {
@@ -138,24 +139,63 @@ static int pour_trees(struct serving *s, struct nixpath *p)
 
 /* -- content ------------------------------------------------------------------- */
 
-static int pour_file(struct serving *s, struct nixpath *p, uint32_t node)
+/* Where the bytes of a node or part are in the archive. */
+struct span {
+	struct scorpio_id id;
+	uint64_t at, len;
+	uint32_t ref; /* which was asked for */
+};
+
+static bool span_of(const struct nartree *t, const uint8_t *tag,
+		    const struct nixid *x, struct span *ret)
 {
-	const struct nartree_node *x = &p->spool->tree->nodes[node];
-	struct scorpio_id id = node_id(p, p->tag, node);
+	const struct nartree_node *node;
+	uint64_t from = (uint64_t)x->part * NIX_PART;
+
+	if (!nixid_of_tree(x, tag) || x->node >= t->n)
+		return false;
+	node = &t->nodes[x->node];
+	if (node->kind == SCORPIO_DIR || from > node->size)
+		return false;
+	*ret = (struct span){ .at = node->offset + from,
+			      .len = node->size - from };
+	if (x->what == NIXID_PART && ret->len > NIX_PART)
+		ret->len = NIX_PART;
+	return true;
+}
+
+static int read_archive(struct serving *s, struct nixpath *p, uint64_t at,
+			size_t len)
+{
+	return p->spool ? nixspool_read(s->n, p->spool, at, s->buf, len)
+			: nixranges_read(s->n, p->ranges, at, s->buf, len);
+}
+
+static int pour_span(struct serving *s, struct nixpath *p,
+		     const struct span *x)
+{
 	const struct scorpio_sink *sink = s->sink;
-	int rc = sink->blob_begin(sink->ctx, &id, x->size);
+	int rc = sink->blob_begin(sink->ctx, &x->id, x->len);
 
-	for (uint64_t at = 0; at < x->size && !rc; at += PIECE) {
-		size_t part = x->size - at < PIECE ? (size_t)(x->size - at)
-						   : PIECE;
+	for (uint64_t at = 0; at < x->len && !rc; at += PIECE) {
+		size_t part = x->len - at < PIECE ? (size_t)(x->len - at)
+						  : PIECE;
 
-		rc = nixspool_read(s->n, p->spool, x->offset + at, s->buf,
-				   part);
+		rc = read_archive(s, p, x->at + at, part);
 		if (rc)
 			return sink->abandon(sink->ctx, rc);
 		rc = sink->blob_data(sink->ctx, s->buf, part);
 	}
 	return rc ? rc : sink->blob_end(sink->ctx);
+}
+
+static int pour_file(struct serving *s, struct nixpath *p, uint32_t node)
+{
+	const struct nartree_node *x = &p->spool->tree->nodes[node];
+	struct span span = { .id = node_id(p, p->tag, node), .at = x->offset,
+			     .len = x->size };
+
+	return pour_span(s, p, &span);
 }
 
 /* What else the archive holds comes along, while somebody waits for this call
@@ -174,29 +214,117 @@ static int pour_rest(struct serving *s, struct nixpath *p)
 	return rc;
 }
 
-static int pour_wanted(struct serving *s, struct nixpath *p)
+static int by_place(const void *a, const void *b)
 {
-	const struct nartree *t;
-	int rc = nixpath_archive(s->n, p);
+	const struct span *x = a, *y = b;
 
-	if (rc)
-		return nixrc_stops(rc) ? rc : fail_path(s, p->hash, rc);
-	t = p->spool->tree;
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* What of the path was asked for, in the order of the archive; the rest is told
+ * that it is stale. *ret: the caller's. */
+static int find_spans(struct serving *s, struct nixpath *p,
+		      const struct nartree *t, const uint8_t *tag,
+		      struct span **ret, uint32_t *ret_n)
+{
+	struct span *list = calloc(s->count, sizeof(*list));
+	uint32_t n = 0;
+	int rc = list ? 0 : -ENOMEM;
+
 	for (uint32_t i = 0; i < s->count && !rc; i++) {
-		const struct nixid *x = &s->ids[i];
-
-		if (s->done[i] || memcmp(x->hash, p->hash, NIX_HASH) != 0)
+		if (s->done[i] || memcmp(s->ids[i].hash, p->hash, NIX_HASH) != 0)
 			continue;
-		if (x->what != NIXID_NODE ||
-		    memcmp(x->tag, p->tag, NIXID_TAG) != 0 || x->node >= t->n ||
-		    t->nodes[x->node].kind == SCORPIO_DIR) {
+		if (!span_of(t, tag, &s->ids[i], &list[n])) {
 			rc = fail_one(s, i, stale(s, p));
 			continue;
 		}
-		s->done[i] = true;
-		p->wanted += t->nodes[x->node].size;
-		rc = pour_file(s, p, x->node);
+		list[n].id = s->refs[i].id;
+		list[n++].ref = i;
 	}
+	if (rc) {
+		free(list);
+		return rc;
+	}
+	qsort(list, n, sizeof(*list), by_place);
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
+/* Spans close to one another are one request. */
+static int need_spans(struct serving *s, struct nixpath *p,
+		      const struct span *x, uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0, k; i < n && !rc; i = k) {
+		uint64_t end = x[i].at + x[i].len;
+
+		for (k = i + 1; k < n && x[k].at <= end + GAP; k++)
+			if (x[k].at + x[k].len > end)
+				end = x[k].at + x[k].len;
+		rc = nixranges_need(s->n, p->ranges, x[i].at, end - x[i].at,
+				    &p->fetched);
+	}
+	return rc;
+}
+
+static int pour_spans(struct serving *s, struct nixpath *p,
+		      const struct span *x, uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		s->done[x[i].ref] = true;
+		p->wanted += x[i].len;
+		rc = pour_span(s, p, &x[i]);
+	}
+	return rc;
+}
+
+/* Parts of the archive. -ENOTSUP: it has to come whole. */
+static int pour_ranged(struct serving *s, struct nixpath *p)
+{
+	auto_free struct span *x = NULL;
+	uint32_t n = 0;
+	int rc = find_spans(s, p, p->listed, p->listed_tag, &x, &n);
+
+	if (rc)
+		return rc;
+	rc = need_spans(s, p, x, n);
+	if (rc == -ENOTSUP)
+		nixpath_no_ranges(p);
+	if (rc)
+		return rc == -ENOTSUP || nixrc_stops(rc)
+			       ? rc : fail_path(s, p->hash, rc);
+	/* complete, and not what was signed: nothing more is given out */
+	rc = nixpath_completed(s->n, p);
+	if (rc)
+		return nixrc_stops(rc) ? rc : fail_path(s, p->hash, rc);
+	if (p->lied)
+		return fail_path(s, p->hash, stale(s, p));
+	return pour_spans(s, p, x, n);
+}
+
+static int pour_wanted(struct serving *s, struct nixpath *p)
+{
+	auto_free struct span *x = NULL;
+	uint32_t n = 0;
+	int rc = nixpath_ranges(s->n, p);
+
+	if (!rc && p->ranges) {
+		rc = pour_ranged(s, p);
+		if (rc != -ENOTSUP)
+			return rc;
+		rc = 0;
+	}
+	if (!rc)
+		rc = nixpath_archive(s->n, p);
+	if (rc)
+		return nixrc_stops(rc) ? rc : fail_path(s, p->hash, rc);
+	rc = find_spans(s, p, p->spool->tree, p->tag, &x, &n);
+	if (!rc)
+		rc = pour_spans(s, p, x, n);
 	return rc ? rc : pour_rest(s, p);
 }
 
@@ -232,7 +360,8 @@ static int prepare(struct serving *s, bool trees)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->count && !rc; i++) {
 		if (nixid_parse(&s->refs[i].id, &s->ids[i]) &&
-		    (s->ids[i].what == NIXID_NODE || trees)) {
+		    (s->ids[i].what == NIXID_NODE ||
+		     s->ids[i].what == NIXID_PART || trees)) {
 			if (s->ids[i].what != NIXID_ROOT)
 				continue;
 			s->done[i] = true;

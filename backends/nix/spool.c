@@ -22,6 +22,7 @@ struct bringing {
 	uint64_t packed;       /* bytes of the transfer */
 	uint64_t skip;         /* of this answer: were had before */
 	int failed;            /* what data said, which no retry changes */
+	bool adopted;          /* it is in its file already */
 };
 
 void nixspool_free(struct nixspool *s)
@@ -59,7 +60,7 @@ int nixspool_read(struct nix *n, const struct nixspool *s, uint64_t offset,
 	return 0;
 }
 
-static int make_file(struct nix *n)
+int nixspool_file(struct nix *n)
 {
 	const char *dir = n->host->scratch(n->host);
 	auto_free char *path = NULL;
@@ -91,37 +92,44 @@ static int make_spool(struct bringing *b)
 	s->fd = -1;
 	s->size = b->info->nar_size;
 	b->out = s;
+	if (b->adopted)
+		return 0;
 	if (s->size <= IN_MEMORY) {
 		s->mem = malloc(s->size);
 		return s->mem ? 0 : -ENOMEM;
 	}
-	fd = make_file(b->n);
+	fd = nixspool_file(b->n);
 	if (fd < 0)
 		return fd;
 	s->fd = fd;
 	return 0;
 }
 
-static int save(struct bringing *b, const uint8_t *p, size_t len)
+int nixspool_save(struct nix *n, int fd, const void *p, size_t len, uint64_t at)
 {
-	uint64_t at = b->got;
+	const uint8_t *from = p;
 
-	if (b->out->mem) {
-		memcpy(b->out->mem + at, p, len);
-		return 0;
-	}
 	while (len) {
-		ssize_t put = pwrite(b->out->fd, p, len, (off_t)at);
+		ssize_t put = pwrite(fd, from, len, (off_t)at);
 
 		if (put <= 0)
-			return nixfail(b->n, put < 0 ? -errno : -EIO,
-				       "cannot keep the archive of %s: %s",
-				       b->info->base,
+			return nixfail(n, put < 0 ? -errno : -EIO,
+				       "cannot keep an archive: %s",
 				       put < 0 ? strerror(errno) : "no room");
-		p += put;
+		from += put;
 		at += (uint64_t)put;
 		len -= (size_t)put;
 	}
+	return 0;
+}
+
+static int save(struct bringing *b, const uint8_t *p, size_t len)
+{
+	if (b->adopted)
+		return 0;
+	if (!b->out->mem)
+		return nixspool_save(b->n, b->out->fd, p, len, b->got);
+	memcpy(b->out->mem + b->got, p, len);
 	return 0;
 }
 
@@ -181,7 +189,8 @@ static int start(struct bringing *b)
 	bool flat = b->verdict->proof == NIX_ADDRESSED && b->verdict->flat;
 
 	b->got = b->packed = b->skip = 0;
-	b->unpack = unpack_new(b->info->compression, on_plain, b);
+	b->unpack = unpack_new(b->adopted ? UNPACK_NONE : b->info->compression,
+			       on_plain, b);
 	b->nar = nar_new(flat ? on_flat : NULL, b);
 	b->md = EVP_MD_CTX_new();
 	b->flat = flat ? EVP_MD_CTX_new() : NULL;
@@ -354,6 +363,51 @@ int nixspool_bring(struct nix *n, struct nixcache *c, const struct narinfo *i,
 		nixcount(n, "refused", 1);
 	}
 	*fetched += b.packed;
+	stop(&b);
+	return rc;
+}
+
+static int feed_all(struct bringing *b, int fd)
+{
+	auto_free uint8_t *buf = malloc(1u << 18);
+	struct nixspool s = { .size = b->info->nar_size, .fd = fd };
+	int rc = buf ? 0 : -ENOMEM;
+
+	while (!rc && b->got < s.size) {
+		uint64_t left = s.size - b->got;
+		size_t len = left < (1u << 18) ? (size_t)left : 1u << 18;
+
+		rc = nixspool_read(b->n, &s, b->got, buf, len);
+		if (!rc)
+			rc = on_plain(b, buf, len);
+	}
+	return rc;
+}
+
+int nixspool_adopt(struct nix *n, const struct narinfo *i,
+		   const struct nixverdict *v, int fd, struct nixspool **ret)
+{
+	struct bringing b = { .n = n, .info = i, .verdict = v,
+			      .adopted = true };
+	int rc = start(&b);
+
+	if (!rc)
+		rc = feed_all(&b, fd);
+	if (!rc) {
+		b.out->fd = fd;
+		rc = check(&b);
+		if (rc)
+			b.out->fd = -1;
+	}
+	if (!rc) {
+		nixcount(n, "archives", 1);
+		*ret = b.out;
+		b.out = NULL;
+	} else {
+		close(fd);
+		if (rc == -EBADMSG)
+			nixcount(n, "refused", 1);
+	}
 	stop(&b);
 	return rc;
 }

@@ -25,6 +25,13 @@ struct nixspool {
 int nixspool_bring(struct nix *n, struct nixcache *c, const struct narinfo *i,
 		   const struct nixverdict *v, struct nixspool **ret,
 		   uint64_t *fetched);
+/* The same for an archive whose plain bytes are all in a file, which is taken. */
+int nixspool_adopt(struct nix *n, const struct narinfo *i,
+		   const struct nixverdict *v, int fd, struct nixspool **ret);
+/* A scratch file without a name; and writing into one. */
+int nixspool_file(struct nix *n);
+int nixspool_save(struct nix *n, int fd, const void *p, size_t len,
+		  uint64_t at);
 void nixspool_free(struct nixspool *s);
 /* Exactly `len` bytes at offset. -EIO. */
 int nixspool_read(struct nix *n, const struct nixspool *s, uint64_t offset,

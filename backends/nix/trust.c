@@ -138,11 +138,11 @@ static bool verify(EVP_PKEY *key, const uint8_t sig[64], const char *text)
 
 /* The key whose signature holds; *ret_known: one was of a trusted name. */
 static const struct key *find_signer(const struct nixtrust *t,
-				     const struct narinfo *i,
+				     const struct narinfo_sig *sigs, uint32_t n,
 				     const char *fingerprint, bool *ret_known)
 {
-	for (uint32_t s = 0; s < i->n_sigs; s++) {
-		const struct narinfo_sig *sig = &i->sigs[s];
+	for (uint32_t s = 0; s < n; s++) {
+		const struct narinfo_sig *sig = &sigs[s];
 
 		for (unsigned k = 0; k < t->n; k++) {
 			if (strlen(t->keys[k].name) != sig->key_len ||
@@ -154,6 +154,14 @@ static const struct key *find_signer(const struct nixtrust *t,
 		}
 	}
 	return NULL;
+}
+
+bool nixtrust_signed(const struct nix *n, const struct narinfo_sig *sigs,
+		     uint32_t count, const char *text)
+{
+	bool known;
+
+	return find_signer(n->trust, sigs, count, text, &known);
 }
 
 /* -- names that prove the content ---------------------------------------------- */
@@ -274,7 +282,7 @@ int nixtrust_check(struct nix *n, const struct narinfo *i,
 	memset(ret, 0, sizeof(*ret));
 	if (!text)
 		return -ENOMEM;
-	k = find_signer(n->trust, i, text, &known);
+	k = find_signer(n->trust, i->sigs, i->n_sigs, text, &known);
 	if (k) {
 		ret->proof = NIX_SIGNED;
 		snprintf(ret->key, sizeof(ret->key), "%s", k->name);

@@ -33,6 +33,10 @@ void nixtrust_free(struct nixtrust *t);
 int nixtrust_check(struct nix *n, const struct narinfo *i,
 		   struct nixverdict *ret);
 
+/* Is one of the signatures of `text` by a trusted key? */
+bool nixtrust_signed(const struct nix *n, const struct narinfo_sig *sigs,
+		     uint32_t count, const char *text);
+
 /* All that decides what is believed, as a text: caller frees; NULL: no memory.
  * url is the instance's. */
 char *nixtrust_summary(const struct nix *n, const char *url);

@@ -116,6 +116,13 @@ struct scorpio_instance {
 	const char *id_space;
 };
 
+/* A part of a large blob that can be fetched as a blob of its own. */
+struct scorpio_part {
+	struct scorpio_id id;
+	uint64_t offset; /* in the large one */
+	uint64_t length; /* bytes; the last may be shorter than told */
+};
+
 /* The backend below a layer: the same calls, dispatched by the host. */
 struct scorpio_next {
 	uint32_t struct_size;
@@ -212,6 +219,17 @@ struct scorpio_backend {
 	int (*bucket)(void *self, const struct scorpio_ref *dir,
 		      const char *name, uint32_t name_len,
 		      struct scorpio_id *ret);
+
+	/* -- since ABI 1.4 -- */
+
+	/* The blob that holds the bytes around `offset` of the file `blob` of
+	 * `size` bytes, so that who reads in the middle of a large file need
+	 * not wait for all of it. It is fetched like any other and must have
+	 * exactly those bytes; parts begin at multiples of 64 KiB, where the
+	 * store cuts. Must answer from the arguments alone, without network or
+	 * waiting; -ENOENT: this one comes whole. */
+	int (*part)(void *self, const struct scorpio_id *blob, uint64_t size,
+		    uint64_t offset, struct scorpio_part *ret);
 };
 
 #ifdef __cplusplus

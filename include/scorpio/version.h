@@ -7,6 +7,7 @@
  *   1.1  roles (role.h), scorpio_plugin.roles, scorpio_host.error_text
  *   1.2  scorpio_backend.bucket, SCORPIO_INSTANCE_OPEN_ROOT, _OWNER_ROOT
  *        scorpio_host.remember and .recall; ids made by layers
+ *   1.4  scorpio_backend.part
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H
@@ -14,7 +15,7 @@
 #define SCORPIO_VERSION "0.1.0"
 
 #define SCORPIO_ABI_MAJOR 1u
-#define SCORPIO_ABI_MINOR 3u
+#define SCORPIO_ABI_MINOR 4u
 #define SCORPIO_ABI ((SCORPIO_ABI_MAJOR << 16) | SCORPIO_ABI_MINOR)
 
 #endif

@@ -10,9 +10,52 @@ struct check {
 	struct nixcache_role *role;
 	struct unpack *unpack;
 	struct nar *nar;
-	EVP_MD_CTX *plain, *packed;
+	EVP_MD_CTX *plain, *packed, *piece;
 	struct sum sum;
+	/* what proof.c serves: the tree's digest, then a hash for each piece */
+	uint8_t (*pieces)[NIX_SHA256];
+	size_t n_pieces, cap_pieces;
 };
+
+/* The piece that was fed is complete. */
+static int end_piece(struct check *k)
+{
+	uint8_t (*more)[NIX_SHA256];
+
+	if (k->n_pieces + 1 >= k->cap_pieces) {
+		k->cap_pieces = k->cap_pieces ? 2 * k->cap_pieces : 64;
+		more = realloc(k->pieces, k->cap_pieces * NIX_SHA256);
+		if (!more)
+			return -ENOMEM;
+		k->pieces = more;
+	}
+	return EVP_DigestFinal_ex(k->piece, k->pieces[++k->n_pieces], NULL) !=
+				       1 ||
+			       EVP_DigestInit_ex(k->piece, EVP_sha256(),
+						 NULL) != 1
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* Bytes of the plain archive from `at` on. */
+static int feed_pieces(struct check *k, uint64_t at, const uint8_t *p, size_t n)
+{
+	int rc = 0;
+
+	while (n && !rc) {
+		size_t room = PIECES_BYTES - (size_t)(at % PIECES_BYTES);
+		size_t part = n < room ? n : room;
+
+		if (EVP_DigestUpdate(k->piece, p, part) != 1)
+			return -ENOMEM;
+		at += part;
+		p += part;
+		n -= part;
+		if (part == room)
+			rc = end_piece(k);
+	}
+	return rc;
+}
 
 static int on_plain(void *ctx, const void *p, size_t n)
 {
@@ -22,9 +65,10 @@ static int on_plain(void *ctx, const void *p, size_t n)
 	if (n > k->role->nar_max - k->sum.nar_size)
 		return rolefail(k->role, -EFBIG, "an archive of more than %llu "
 				"bytes", (unsigned long long)k->role->nar_max);
-	k->sum.nar_size += n;
-	if (EVP_DigestUpdate(k->plain, p, n) != 1)
+	if (EVP_DigestUpdate(k->plain, p, n) != 1 ||
+	    feed_pieces(k, k->sum.nar_size, p, n))
 		return -ENOMEM;
+	k->sum.nar_size += n;
 	rc = nar_feed(k->nar, p, n);
 	return rc == -EBADMSG || rc == -E2BIG ?
 		       rolefail(k->role, -EBADMSG, "not a proper archive: %s",
@@ -43,7 +87,9 @@ struct check *check_new(struct nixcache_role *s, enum unpack_kind kind)
 	k->nar = nar_new(NULL, NULL);
 	k->plain = EVP_MD_CTX_new();
 	k->packed = EVP_MD_CTX_new();
-	if (k->unpack && k->nar && k->plain && k->packed &&
+	k->piece = EVP_MD_CTX_new();
+	if (k->unpack && k->nar && k->plain && k->packed && k->piece &&
+	    EVP_DigestInit_ex(k->piece, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestInit_ex(k->plain, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestInit_ex(k->packed, EVP_sha256(), NULL) == 1)
 		return k;
@@ -59,6 +105,8 @@ void check_free(struct check *k)
 	nar_free(k->nar);
 	EVP_MD_CTX_free(k->plain);
 	EVP_MD_CTX_free(k->packed);
+	EVP_MD_CTX_free(k->piece);
+	free(k->pieces);
 	free(k);
 }
 
@@ -91,15 +139,26 @@ int check_end(struct check *k, struct sum *ret, struct nartree **ret_tree)
 	if (rc)
 		return rolefail(k->role, -EBADMSG, "not a proper archive: %s",
 				nar_why(k->nar));
+	if (k->sum.nar_size % PIECES_BYTES && end_piece(k))
+		return -ENOMEM;
+	memcpy(k->pieces[0], (*ret_tree)->digest, NIX_SHA256);
 	*ret = k->sum;
 	return 0;
 }
 
 int check_keep(struct nixcached *c, int fd, const char *name,
-	       const struct sum *sum)
+	       const struct check *k)
 {
-	auto_free char *path = NULL;
-	int rc = sum_write(c, name, sum);
+	auto_free char *path = NULL, *pieces = NULL;
+	int rc = sum_write(c, name, &k->sum);
+
+	if (!rc && asprintf(&pieces, "nar/.%s.pieces", name) < 0) {
+		pieces = NULL;
+		rc = -ENOMEM;
+	}
+	if (!rc)
+		rc = file_write(c, pieces, k->pieces,
+				(k->n_pieces + 1) * NIX_SHA256);
 
 	if (!rc && asprintf(&path, "nar/%s", name) < 0) {
 		path = NULL;

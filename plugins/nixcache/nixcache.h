@@ -19,6 +19,7 @@
 
 #include "narinfo.h"
 #include "nartree.h"
+#include "pieces.h"
 #include "trust.h"
 
 #include <scorpio/role.h>
@@ -111,10 +112,10 @@ void check_free(struct check *k);
 int check_feed(struct check *k, const void *p, size_t n);
 /* It ended: what it holds; the tree is the caller's. -EBADMSG. */
 int check_end(struct check *k, struct sum *ret, struct nartree **ret_tree);
-/* Name the checked file nar/NAME, with its sum and, for path HASH if not NULL,
- * the listing. */
+/* Name the file nar/NAME that was checked, with its sum and the hashes of its
+ * pieces. */
 int check_keep(struct nixcached *c, int fd, const char *name,
-	       const struct sum *sum);
+	       const struct check *k);
 /* The listing of a tree, as Nix writes it, with offsets. Caller frees. */
 char *listing_text(const struct nartree *t);
 
@@ -141,6 +142,25 @@ int64_t pull_read(struct pull *p, uint64_t pos, void *buf, uint64_t n);
 int pull_size(struct pull *p, uint64_t *ret);
 void pull_stop_all(struct nixcache_role *s);
 
+/* Where nar/NAME can be had, and its size (0: not said). -ENOENT: not known. */
+int pull_known(struct nixcached *c, const char *name, char **ret_url,
+	       uint64_t *ret_size);
+/* Bytes [from, from + n) of nar/NAME, which is not here, from where it is; at most
+ * PULL_RANGE_MAX. -ENOENT: it is not known where; -ENOTSUP: not to be had so. */
+#define PULL_RANGE_MAX (8u << 20)
+int pull_range(struct nixcached *c, const char *name, uint64_t from, uint64_t n,
+	       char **ret, uint64_t *ret_size);
+/* A text of the first upstream that has it; caller frees. -ENOENT. */
+int pull_text(struct nixcached *c, const char *what, size_t max, char **ret,
+	      size_t *ret_len);
+
+/* -- proof.c: signed lists of pieces ------------------------------------------------- */
+
+int send_pieces(struct nixcached *c, struct scorpio_request *r,
+		const char *hash);
+/* "NAME:BASE64" of the signature; caller frees. NULL: it cannot be made. */
+char *key_sign(const struct nixkey *k, const char *text);
+
 /* -- send.c: answers ------------------------------------------------------------------ */
 
 int send_info(void *ctx, struct scorpio_request *r);  /* GET {file} */
@@ -150,6 +170,8 @@ int send_realisation(void *ctx, struct scorpio_request *r);
 int send_trace(void *ctx, struct scorpio_request *r);
 int send_debuginfo(void *ctx, struct scorpio_request *r);
 int send_health(void *ctx, struct scorpio_request *r);
+/* The description of HASH.narinfo, pulled if need be, signed; caller frees. */
+int info_text(struct nixcached *c, const char *file, char **ret);
 int send_status(struct nixcache_role *s, struct scorpio_request *r, int status,
 		const char *text);
 

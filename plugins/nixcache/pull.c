@@ -187,6 +187,28 @@ static int ask_one(struct nixcached *c, const char *base, const char *file,
 	return rc;
 }
 
+int pull_text(struct nixcached *c, const char *what, size_t max, char **ret,
+	      size_t *ret_len)
+{
+	struct nixcache_role *s = c->role;
+	int rc, first = -ENOENT;
+
+	for (unsigned i = 0; i < s->n_upstreams; i++) {
+		struct body b = { 0 };
+
+		rc = get_text(s, s->upstreams[i], what, max, &b);
+		if (!rc) {
+			*ret = b.p;
+			*ret_len = b.n;
+			return 0;
+		}
+		free(b.p);
+		if (first == -ENOENT)
+			first = rc;
+	}
+	return first;
+}
+
 static unsigned slot_of(const uint8_t hash[NIX_HASH])
 {
 	return (hash[0] | (unsigned)hash[1] << 8) % NIXCACHE_MISSES;
@@ -316,7 +338,7 @@ static int bring(struct pull *p)
 		rc = rolefail(s, -EBADMSG, "%s: it is not the archive that was "
 			      "signed", p->url);
 	if (!rc)
-		rc = check_keep(p->cache, p->fd, p->name, &sum);
+		rc = check_keep(p->cache, p->fd, p->name, p->check);
 	return rc;
 }
 
@@ -394,6 +416,24 @@ static int read_from(struct nixcached *c, const char *name, struct pull *p)
 	p->size = file;
 	p->url = strndup(text + used, strcspn(text + used, "\n"));
 	return p->url ? 0 : -ENOMEM;
+}
+
+int pull_known(struct nixcached *c, const char *name, char **ret_url,
+	       uint64_t *ret_size)
+{
+	struct pull place = { .fd = -1 };
+	int rc = read_from(c, name, &place);
+
+	if (rc)
+		return rc;
+	*ret_size = place.size ? place.size
+		    : place.want.kind == UNPACK_NONE ? place.want.nar_size
+						     : 0;
+	if (ret_url)
+		*ret_url = place.url;
+	else
+		free(place.url);
+	return 0;
 }
 
 static struct pull *find(struct nixcached *c, const char *name)

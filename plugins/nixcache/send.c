@@ -32,28 +32,6 @@ int send_health(void *ctx, struct scorpio_request *r)
 
 /* -- descriptions ------------------------------------------------------------------------ */
 
-static char *signature(struct nixcache_role *s, const struct nixkey *k,
-		       const struct narinfo *i)
-{
-	auto_free char *text = nixtrust_fingerprint(s->format.store_dir, i);
-	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	uint8_t sig[64];
-	unsigned char b64[96];
-	size_t len = sizeof(sig);
-	char *line = NULL;
-
-	if (c && text &&
-	    EVP_DigestSignInit(c, NULL, NULL, NULL, k->key) == 1 &&
-	    EVP_DigestSign(c, sig, &len, (const uint8_t *)text,
-			   strlen(text)) == 1) {
-		EVP_EncodeBlock(b64, sig, (int)len);
-		if (asprintf(&line, "Sig: %s:%s\n", k->name, b64) < 0)
-			line = NULL;
-	}
-	EVP_MD_CTX_free(c);
-	return line;
-}
-
 /* Ours is added to those that came along. */
 static int sign(struct nixcache_role *s, char **text)
 {
@@ -64,11 +42,14 @@ static int sign(struct nixcache_role *s, char **text)
 
 	if (rc)
 		return rc > 0 ? 0 : rc;
+	auto_free char *print = nixtrust_fingerprint(s->format.store_dir, i);
+
 	for (unsigned k = 0; k < s->n_keys && !rc; k++) {
-		auto_free char *line = signature(s, &s->keys[k], i);
+		auto_free char *line = print ? key_sign(&s->keys[k], print)
+					     : NULL;
 		char *more;
 
-		if (!line || asprintf(&more, "%s%s", *text, line) < 0) {
+		if (!line || asprintf(&more, "%sSig: %s\n", *text, line) < 0) {
 			rc = -ENOMEM;
 			break;
 		}
@@ -86,12 +67,13 @@ static int cache_info(struct nixcache_role *s, struct scorpio_request *r)
 	char text[512];
 
 	snprintf(text, sizeof(text), "StoreDir: %.300s\nWantMassQuery: 1\n"
-		 "Priority: %lld\n", s->format.store_dir,
-		 (long long)s->priority);
+		 "Priority: %lld\n%s", s->format.store_dir,
+		 (long long)s->priority,
+		 s->n_keys || s->n_upstreams ? "ScorpioPieces: 1\n" : "");
 	return s->http->reply(r, 200, headers, text, strlen(text));
 }
 
-static int info_text(struct nixcached *c, const char *file, char **ret)
+int info_text(struct nixcached *c, const char *file, char **ret)
 {
 	uint8_t hash[NIX_HASH];
 	size_t len;
@@ -138,6 +120,8 @@ int send_info(void *ctx, struct scorpio_request *r)
 	    file_name_ok(file))
 		return send_text_file(c, r, file, NIX_LISTING_MAX,
 				      json_headers);
+	if (n == NIX_HASH_TEXT + 7 && !strcmp(file + NIX_HASH_TEXT, ".pieces"))
+		return send_pieces(c, r, file);
 	if (n != NIX_HASH_TEXT + 8 || strcmp(file + NIX_HASH_TEXT, ".narinfo"))
 		return not_here(s, r);
 	rc = info_text(c, file, &text);
@@ -249,6 +233,30 @@ static int send_along(struct nixcached *c, struct scorpio_request *r,
 	return s->http->reply_body(r, part.status, headers, &b);
 }
 
+/* A part of what is not here is passed on: who reads parts shall not set off a
+ * transfer of all of it. -ENOTSUP: it is not asked for so. */
+static int send_through(struct nixcached *c, struct scorpio_request *r,
+			const char *name)
+{
+	struct nixcache_role *s = c->role;
+	const char *h = s->http->header(r, "Range");
+	auto_free char *data = NULL;
+	unsigned long long a, b;
+	struct part part;
+	uint64_t size;
+	int used = 0, rc;
+
+	if (!h || sscanf(h, "bytes=%llu-%llu%n", &a, &b, &used) != 2 ||
+	    h[used] || b < a || b - a >= PULL_RANGE_MAX)
+		return -ENOTSUP;
+	rc = pull_range(c, name, a, b - a + 1, &data, &size);
+	if (rc || !parse_range(h, size, &part) || part.n > b - a + 1)
+		return rc == -ENOENT ? not_here(s, r) : -ENOTSUP;
+	const char *const headers[] = NAR_HEADERS(part);
+
+	return s->http->reply(r, part.status, headers, data, part.n);
+}
+
 static int send_kept(struct nixcached *c, struct scorpio_request *r, int fd)
 {
 	struct nixcache_role *s = c->role;
@@ -286,8 +294,10 @@ int send_nar(void *ctx, struct scorpio_request *r)
 	/* a client that only asks must not set off a transfer */
 	if (fd < 0 && !strcmp(s->http->method(r), "HEAD"))
 		return not_here(s, r);
-	if (fd < 0)
-		return send_along(c, r, name);
+	if (fd < 0) {
+		rc = send_through(c, r, name);
+		return rc == -ENOTSUP ? send_along(c, r, name) : rc;
+	}
 	rc = send_kept(c, r, fd);
 	close(fd);
 	return rc;

@@ -16,12 +16,10 @@
 /* -- archives -------------------------------------------------------------------------- */
 
 static int check_file(struct nixcached *c, int fd, uint64_t size,
-		      enum unpack_kind kind, struct sum *ret,
-		      struct nartree **ret_tree)
+		      struct check *k)
 {
-	struct check *k = check_new(c->role, kind);
-	uint8_t *buf = malloc(PIECE);
-	int rc = k && buf ? 0 : -ENOMEM;
+	auto_free uint8_t *buf = malloc(PIECE);
+	int rc = buf ? 0 : -ENOMEM;
 
 	for (uint64_t at = 0; at < size && !rc;) {
 		ssize_t n = pread(fd, buf, PIECE, (off_t)at);
@@ -31,10 +29,6 @@ static int check_file(struct nixcached *c, int fd, uint64_t size,
 				      "back");
 		at += n > 0 ? (uint64_t)n : 0;
 	}
-	if (!rc)
-		rc = check_end(k, ret, ret_tree);
-	check_free(k);
-	free(buf);
 	return rc;
 }
 
@@ -62,21 +56,36 @@ static int keep_listing(struct nixcached *c, const char *name,
 	return file_write(c, path, text, strlen(text));
 }
 
+/* Nix names what it has no ending for, gzip among them, HASH.nar. */
+static enum unpack_kind kind_of(int fd, enum unpack_kind told)
+{
+	uint8_t head[2];
+
+	return told == UNPACK_NONE && pread(fd, head, 2, 0) == 2 &&
+			       head[0] == 0x1f && head[1] == 0x8b
+		       ? UNPACK_GZIP
+		       : told;
+}
+
 static int keep_upload(struct nixcached *c, const char *name, int fd,
 		       uint64_t size, enum unpack_kind kind)
 {
+	struct check *k = check_new(c->role, kind);
 	struct nartree *t = NULL;
 	struct sum sum;
-	int rc = check_file(c, fd, size, kind, &sum, &t);
+	int rc = k ? check_file(c, fd, size, k) : -ENOMEM;
 
+	if (!rc)
+		rc = check_end(k, &sum, &t);
 	if (!rc && !named_well(name, &sum))
 		rc = rolefail(c->role, -EBADMSG, "%s is not what was sent: its "
 			      "hash is another", name);
 	if (!rc)
 		rc = keep_listing(c, name, t);
 	if (!rc)
-		rc = check_keep(c, fd, name, &sum);
+		rc = check_keep(c, fd, name, k);
 	nartree_free(t);
+	check_free(k);
 	return rc;
 }
 
@@ -107,7 +116,7 @@ int take_nar(void *ctx, struct scorpio_request *r)
 	if (!file_name_ok(name) || !file_kind(name, &kind) || fd < 0)
 		return send_status(s, r, 400, "not the name of an archive: "
 				   "HASH.nar, .nar.xz, .nar.zst, ...\n");
-	return answer(s, r, keep_upload(c, name, fd, size, kind));
+	return answer(s, r, keep_upload(c, name, fd, size, kind_of(fd, kind)));
 }
 
 /* -- descriptions ---------------------------------------------------------------------- */
