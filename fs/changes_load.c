@@ -11,9 +11,11 @@
 #include "fs/upper.h"
 #include "fs/wal.h"
 
+#include <malloc.h>
 #include <sys/random.h>
 
 #define FIRST_BUCKETS 64
+#define MANY 4096 /* inodes: worth giving their memory back */
 
 static uint64_t boot_id(void)
 {
@@ -245,6 +247,8 @@ static struct changes *changes_new(const struct changes_options *o)
 
 static void changes_free(struct changes *c)
 {
+	bool many = c->count > MANY;
+
 	wal_close(c->wal);
 	for (size_t i = 0; i <= c->mask; i++) {
 		for (struct cnode *n = c->buckets[i], *next; n; n = next) {
@@ -266,6 +270,10 @@ static void changes_free(struct changes *c)
 	pthread_mutex_destroy(&c->dead_lock);
 	pthread_mutex_destroy(&c->edit);
 	free(c);
+	/* the allocator would keep it, and another thread that mounts it again
+	 * would not get it from there */
+	if (many)
+		malloc_trim(0);
 }
 
 int changes_open(const struct changes_options *o, struct changes **ret)
