@@ -107,24 +107,39 @@ static int load_record(void *ctx, uint32_t type, uint64_t seq,
 	}
 }
 
-/* The content files know better than the log. */
-static void measure(struct changes *c, struct cnode *n)
+/* After a power cut what was never synced may be gone. At other times somebody
+ * took the file away: that must not look like a change that was never made. */
+static void lost(struct changes *c, struct cnode *n)
 {
-	struct stat st;
+	cleanup_free char *path = changes_path(n, NULL);
 
-	if (!upper_stat(c->upper, n->v.file, &st)) {
-		changes_measure(n, &st);
+	if (c->boot == boot_id()) {
+		log_error("fs", "changed content of %s was removed from the "
+			  "workspace's directory: it cannot be read until it "
+			  "is written anew, or scorpio reset brings back what "
+			  "the revision has", path ? path : "a removed file");
+		/* the log's size is an old one; of 0 bytes nobody asks */
+		n->v.size = MAX(n->v.size, (uint64_t)1);
 		return;
 	}
-	/* only after a power cut, and only what was never synced */
-	log_warn("fs", "changed content of inode %llu (%s) was lost: %s",
-		 (unsigned long long)n->v.ino,
-		 n->links ? n->links->name : "?",
+	log_warn("fs", "changed content of %s was lost: %s",
+		 path ? path : "a removed file",
 		 n->v.id.len ? "it is as in the revision again"
 			     : "it is empty");
 	n->v.content = n->v.id.len ? CONTENT_LOWER : CONTENT_EMPTY;
 	n->v.size = n->v.id.len ? SCORPIO_SIZE_UNKNOWN : 0;
 	n->v.file = 0;
+}
+
+/* The content files know better than the log. */
+static void measure(struct changes *c, struct cnode *n)
+{
+	struct stat st;
+
+	if (upper_stat(c->upper, n->v.file, &st))
+		lost(c, n);
+	else
+		changes_measure(n, &st);
 }
 
 struct files {

@@ -152,7 +152,11 @@ static int raise(struct edit *e, struct cnode *n, uint64_t keep,
 	}
 	if (before == CONTENT_UPPER) {
 		rc = upper_get(e->c->upper, n->v.file, &ret->fd);
-		return rc;
+		if (rc != -EIO || keep)
+			return rc;
+		/* it is gone, and nothing of it is wanted */
+		rc = changes_empty(e->c, n);
+		return rc ? rc : -EBUSY;
 	}
 	rc = plan(e, n, keep, &x);
 	if (rc)
@@ -224,7 +228,7 @@ int content_open(struct request *r, uint64_t ino, uint64_t keep,
 	rc = upper_get(m->changes->upper, file, &ret->fd);
 	if (rc)
 		changes_writer_end(c);
-	return rc;
+	return rc == -EIO && !keep ? open_slowly(r, ino, keep, ret) : rc;
 }
 
 /* -- after a change ------------------------------------------------------------------ */
