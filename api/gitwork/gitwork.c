@@ -106,13 +106,29 @@ static struct gitjob *find_job(struct gitwork *g, const char *id)
 	return NULL;
 }
 
+/* Not used that way any more; freed, if it was the last and it is unmounted. */
+static void let_go(struct gitjob *j, bool *use)
+{
+	struct gitwork *g = j->g;
+	bool gone;
+
+	lock_take(&g->lock);
+	*use = false;
+	gone = j->gone && !j->running && !j->busy;
+	if (gone)
+		unlink_job(g, j);
+	pthread_cond_broadcast(&g->changed);
+	lock_drop(&g->lock);
+	if (gone)
+		job_free(j);
+}
+
 static void run(struct pool_task *t)
 {
 	struct gitjob *j = container_of(t, struct gitjob, task);
 	struct gitwork *g = j->g;
 	int64_t start = now_ns();
 	int rc = gitprepare(j);
-	bool gone;
 
 	if (rc && rc != -EINTR)
 		log_error("git", "no .git in %s: %s", j->dir, error_text(rc));
@@ -134,15 +150,7 @@ static void run(struct pool_task *t)
 	if (rc && rc != -EINTR && !j->why)
 		log_warn("git", "%s has no history yet: %s", j->dir,
 			 error_text(rc));
-	lock_take(&g->lock);
-	j->running = false;
-	gone = j->gone && !j->busy;
-	if (gone)
-		unlink_job(g, j);
-	pthread_cond_broadcast(&g->changed);
-	lock_drop(&g->lock);
-	if (gone)
-		job_free(j);
+	let_go(j, &j->running);
 }
 
 struct gitjob *gitjob_take(struct gitwork *g, const char *id_or_dir,
@@ -168,18 +176,7 @@ struct gitjob *gitjob_take(struct gitwork *g, const char *id_or_dir,
 
 void gitjob_give(struct gitjob *j)
 {
-	struct gitwork *g = j->g;
-	bool gone;
-
-	lock_take(&g->lock);
-	j->busy = false;
-	gone = j->gone && !j->running;
-	if (gone)
-		unlink_job(g, j);
-	pthread_cond_broadcast(&g->changed);
-	lock_drop(&g->lock);
-	if (gone)
-		job_free(j);
+	let_go(j, &j->busy);
 }
 
 int gitwork_switch(struct gitwork *g, const char *id_or_dir,

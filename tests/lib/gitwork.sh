@@ -53,6 +53,14 @@ gitwork_seed() { # DIR
         git -C "$1" commit -q -a -m second
 }
 
+# $SCRATCH/src by a server, as $GIT_URL/origin.git
+gitwork_serve() {
+    mkdir "$SCRATCH/www"
+    git clone -q --bare "$SCRATCH/src" "$SCRATCH/www/origin.git"
+    git -C "$SCRATCH/www/origin.git" config http.receivepack true
+    start_git_server "$SCRATCH/www"
+}
+
 git_state() { # DIR
     local id
     id=$(python3 -c 'import sys, urllib.parse
@@ -72,6 +80,17 @@ wait_git() { # DIR
 gitwork_mount() { # SOURCE DIR [ARGS...]
     mount_source "$@" --rw
     wait_git "$2"
+}
+
+# $W and $C of one source; $git_dir of $W, with its history
+gitwork_pair() { # SOURCE
+    W=$SCRATCH/w
+    C=$SCRATCH/c
+    gitwork_mount "$1" "$W"
+    rm -rf "$C"
+    git clone -q "$1" "$C"
+    git_dir=$(git -C "$W" rev-parse --git-dir)
+    wait_until 60 test ! -e "$git_dir/shallow"
 }
 
 # The first status says clean without looking at a file or directory.
@@ -182,4 +201,33 @@ a_day() {
     both 'git tag t1 && git describe --tags'
     both 'git gc -q'
     both 'git sparse-checkout list || true'
+}
+
+# main of $W pushed, fetched by $C; what $C adds comes back by a rebase.
+push_and_pull() {
+    git -C "$W" push -q origin main:pushed
+    git -C "$C" fetch -q
+    assert_eq "$(git -C "$C" rev-parse origin/pushed)" \
+        "$(git -C "$W" rev-parse main)" pushed
+    git -C "$C" checkout -q -b next origin/pushed
+    echo elsewhere >>"$C/README"
+    git -C "$C" commit -qam elsewhere
+    git -C "$C" push -q origin HEAD:main --force
+    git -C "$W" pull -q --rebase
+    assert_eq "$(git -C "$W" log -1 --format=%s)" elsewhere pulled
+    assert_eq "$(git -C "$W" status --short)" "" "after the pull"
+}
+
+# another work tree of $W's repository
+work_tree_beside() {
+    git -C "$W" worktree add -q "$SCRATCH/wt" -b beside
+    echo 1 >>"$SCRATCH/wt/README"
+    assert_eq "$(git -C "$SCRATCH/wt" status --short)" " M README" \
+        "other work tree"
+    git -C "$SCRATCH/wt" commit -qam beside
+    assert_eq "$(git -C "$SCRATCH/wt" status --short)" "" "after its commit"
+    assert_eq "$(git -C "$W" log -1 --format=%s beside)" beside "its commit"
+    git -C "$W" worktree remove --force "$SCRATCH/wt"
+    git -C "$W" branch -q -D beside
+    same_state "a work tree beside"
 }

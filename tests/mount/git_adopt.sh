@@ -25,9 +25,7 @@ gitwork_seed "$SCRATCH/src"
     git commit -qm feature
     git checkout -q main
 )
-mkdir "$SCRATCH/www"
-git clone -q --bare "$SCRATCH/src" "$SCRATCH/www/origin.git"
-start_git_server "$SCRATCH/www"
+gitwork_serve
 start_daemon
 FEATURE=$(git -C "$SCRATCH/src" rev-parse feature)
 MAIN=$(git -C "$SCRATCH/src" rev-parse main)
@@ -52,14 +50,8 @@ changes() { scorpio_cli status "$W"; }
 upper_files() { find "$state/upper" -type f | wc -l; }
 
 day() { # SOURCE
-    W=$SCRATCH/w
-    C=$SCRATCH/c
-    gitwork_mount "$1" "$W"
-    rm -rf "$C"
-    git clone -q "$1" "$C"
-    git_dir=$(git -C "$W" rev-parse --git-dir)
+    gitwork_pair "$1"
     state=$(dirname "$git_dir")
-    wait_until 60 test ! -e "$git_dir/shallow"
 
     note "git switch: the workspace shows what git shows"
     git -C "$W" switch -q feature

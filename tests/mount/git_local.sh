@@ -23,28 +23,10 @@ assert_eq "$(git -C "$W" rev-parse --abbrev-ref '@{u}')" origin/main upstream
 a_day
 
 note "a work tree beside"
-git -C "$W" worktree add -q "$SCRATCH/wt" -b beside
-echo 1 >>"$SCRATCH/wt/README"
-assert_eq "$(git -C "$SCRATCH/wt" status --short)" " M README" "other work tree"
-git -C "$SCRATCH/wt" commit -qam beside
-assert_eq "$(git -C "$SCRATCH/wt" status --short)" "" "after its commit"
-assert_eq "$(git -C "$W" log -1 --format=%s beside)" beside "its commit"
-git -C "$W" worktree remove --force "$SCRATCH/wt"
-git -C "$W" branch -q -D beside
-same_state end
+work_tree_beside
 
 note "push, and a fetch by another clone"
-git -C "$W" push -q origin main:pushed
-git -C "$C" fetch -q
-assert_eq "$(git -C "$C" rev-parse origin/pushed)" \
-    "$(git -C "$W" rev-parse main)" pushed
-git -C "$C" checkout -q -b next origin/pushed
-echo elsewhere >>"$C/README"
-git -C "$C" commit -qam elsewhere
-git -C "$C" push -q origin HEAD:main --force
-git -C "$W" pull -q --rebase
-assert_eq "$(git -C "$W" log -1 --format=%s)" elsewhere pulled
-assert_eq "$(git -C "$W" status --short)" "" "after the pull"
+push_and_pull
 
 note "unmounted and mounted again: everything goes on"
 echo staged >>"$W/a.txt"

@@ -7,10 +7,7 @@ set -euo pipefail
 requires fuse git lighttpd
 
 gitwork_seed "$SCRATCH/src"
-mkdir "$SCRATCH/www"
-git clone -q --bare "$SCRATCH/src" "$SCRATCH/www/origin.git"
-git -C "$SCRATCH/www/origin.git" config http.receivepack true
-start_git_server "$SCRATCH/www"
+gitwork_serve
 start_daemon
 W=$SCRATCH/w
 C=$SCRATCH/c
@@ -57,18 +54,11 @@ a_day
 note "fsck"
 [ -z "$(git -C "$W" fsck --no-dangling 2>&1)" ] || fail "fsck finds something"
 
+note "a work tree beside: git fetches what it checks out there"
+work_tree_beside
+
 note "push, a fetch by another clone, and back"
-git -C "$W" push -q origin main:pushed
-git -C "$C" fetch -q
-assert_eq "$(git -C "$C" rev-parse origin/pushed)" \
-    "$(git -C "$W" rev-parse main)" pushed
-git -C "$C" checkout -q -b next origin/pushed
-echo elsewhere >>"$C/README"
-git -C "$C" commit -qam elsewhere
-git -C "$C" push -q origin HEAD:main --force
-git -C "$W" pull -q --rebase
-assert_eq "$(git -C "$W" log -1 --format=%s)" elsewhere pulled
-assert_eq "$(git -C "$W" status --short)" "" "after the pull"
+push_and_pull
 
 note "mounted again; and a second workspace of the same source"
 within 60 scorpio_cli umount "$W"

@@ -22,10 +22,7 @@ gitwork_seed "$SCRATCH/src"
     git tag v1
     git checkout -q main
 )
-mkdir "$SCRATCH/www"
-git clone -q --bare "$SCRATCH/src" "$SCRATCH/www/origin.git"
-git -C "$SCRATCH/www/origin.git" config http.receivepack true
-start_git_server "$SCRATCH/www"
+gitwork_serve
 start_daemon
 FEATURE=$(git -C "$SCRATCH/src" rev-parse feature)
 MAIN=$(git -C "$SCRATCH/src" rev-parse main)
@@ -41,13 +38,7 @@ like_clone() { # WHAT
 }
 
 day() { # SOURCE
-    W=$SCRATCH/w
-    C=$SCRATCH/c
-    gitwork_mount "$1" "$W"
-    rm -rf "$C"
-    git clone -q "$1" "$C"
-    git_dir=$(git -C "$W" rev-parse --git-dir)
-    wait_until 30 test ! -e "$git_dir/shallow"
+    gitwork_pair "$1"
 
     note "to a branch that is made, and back"
     out=$(sw "$W" feature)
