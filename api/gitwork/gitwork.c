@@ -32,6 +32,7 @@ static char *find_program(void)
 struct gitwork *gitwork_new(const struct gitwork_options *o)
 {
 	struct gitwork *g = xcalloc(1, sizeof(*g));
+	int rc;
 
 	g->fs = o->fs;
 	g->store = o->store;
@@ -40,9 +41,14 @@ struct gitwork *gitwork_new(const struct gitwork_options *o)
 	g->pool = pool_new("gitwork", PREPARE_THREADS);
 	lock_init(&g->lock, LOCK_LEAF, "gitwork");
 	cond_init(&g->changed);
-	if (githeads_new(g, &g->heads))
+	rc = githeads_new(g, &g->heads);
+	if (rc)
 		log_warn("git", "workspaces do not notice what git does: %s",
-			 error_text(-EIO));
+			 error_text(rc));
+	rc = gitipc_new(g, &g->ipc);
+	if (rc)
+		log_warn("git", "git's own monitor client is not answered: %s",
+			 error_text(rc));
 	if (!g->program)
 		log_warn("git", "scorpio-fsmonitor is not installed beside "
 			 "this program: git will look at every file itself");
@@ -76,6 +82,7 @@ void gitwork_free(struct gitwork *g)
 	lock_drop(&g->lock);
 	pool_free(g->pool); /* its jobs add to the heads */
 	githeads_free(g->heads);
+	gitipc_free(g->ipc);
 	for (struct gitjob *j = g->jobs; j; j = next) {
 		next = j->next;
 		job_free(j);
@@ -119,8 +126,11 @@ static void let_go(struct gitjob *j, bool *use)
 		unlink_job(g, j);
 	pthread_cond_broadcast(&g->changed);
 	lock_drop(&g->lock);
-	if (gone)
-		job_free(j);
+	if (!gone)
+		return;
+	githeads_forget(g->heads, j->id); /* it may have come after the end */
+	gitipc_forget(g->ipc, j->id);
+	job_free(j);
 }
 
 static void run(struct pool_task *t)
@@ -145,6 +155,7 @@ static void run(struct pool_task *t)
 		cleanup_free char *dir = gitprepare_gitdir(j->state_dir);
 
 		githeads_watch(g->heads, j->id, dir);
+		gitipc_listen(g->ipc, j->id, dir);
 		rc = gitserver_background(j);
 	}
 	if (rc && rc != -EINTR && !j->why)
@@ -278,6 +289,7 @@ void gitwork_unmounted(struct gitwork *g, const char *mount_id)
 	struct gitjob *j, *mine = NULL;
 
 	githeads_forget(g->heads, mount_id);
+	gitipc_forget(g->ipc, mount_id);
 	lock_take(&g->lock);
 	j = find_job(g, mount_id);
 	if (j && (j->running || j->busy)) {

@@ -19,6 +19,7 @@ struct gitwork {
 	pthread_cond_t changed; /* with lock: some state */
 	struct gitjob *jobs;    /* lock */
 	struct githeads *heads; /* NULL: nobody tells when HEAD moves */
+	struct gitipc *ipc;     /* NULL: only the hook answers */
 };
 
 struct gitjob { /* the repository of one mounted workspace */
@@ -85,6 +86,13 @@ int githeads_new(struct gitwork *g, struct githeads **ret);
 void githeads_free(struct githeads *h); /* NULL is fine */
 void githeads_watch(struct githeads *h, const char *id, const char *gitdir);
 void githeads_forget(struct githeads *h, const char *id);
+
+/* ipc.c: threads that answer git's own client of a file system monitor. */
+struct gitipc;
+int gitipc_new(struct gitwork *g, struct gitipc **ret);
+void gitipc_free(struct gitipc *i); /* NULL is fine, also below */
+void gitipc_listen(struct gitipc *i, const char *id, const char *gitdir);
+void gitipc_forget(struct gitipc *i, const char *id);
 
 /* follow.c: the files moved, or shall move, to another revision. */
 int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,

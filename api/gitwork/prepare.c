@@ -138,11 +138,12 @@ static int put_config(struct gitprepare *p)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 
-	buf_puts(&b, "[core]\n\trepositoryformatversion = ");
+	/* first: what the user sets is behind it, and holds */
+	buf_puts(&b, "[include]\n\tpath = config.scorpio\n"
+		     "[core]\n\trepositoryformatversion = ");
 	buf_puts(&b, p->promisor ? "1\n" : "0\n");
 	buf_puts(&b, "\tfilemode = true\n\tbare = false\n"
-		     "\tlogallrefupdates = true\n\tuntrackedCache = true\n"
-		     "[include]\n\tpath = config.scorpio\n");
+		     "\tlogallrefupdates = true\n\tuntrackedCache = true\n");
 	if (p->promisor)
 		buf_puts(&b, "[extensions]\n\tpartialClone = origin\n");
 	put_section(&b, "remote", "origin");

@@ -5,6 +5,7 @@
 # gitwork.sh - for tests of stock git in workspaces; after functions.sh. $W is
 # the workspace, $C a plain clone that gets the same.
 
+git_dir= # of $W
 export HOME=$SCRATCH/home
 mkdir -p "$HOME"
 cat >"$HOME/.gitconfig" <<END

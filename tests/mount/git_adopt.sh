@@ -50,7 +50,7 @@ changes() { scorpio_cli status "$W"; }
 upper_files() { find "$state/upper" -type f | wc -l; }
 
 day() { # SOURCE
-    gitwork_pair "$1"
+    gitwork_pair "$1" # sets git_dir
     state=$(dirname "$git_dir")
 
     note "git switch: the workspace shows what git shows"

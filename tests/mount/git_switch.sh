@@ -38,7 +38,7 @@ like_clone() { # WHAT
 }
 
 day() { # SOURCE
-    gitwork_pair "$1"
+    gitwork_pair "$1" # sets git_dir
 
     note "to a branch that is made, and back"
     out=$(sw "$W" feature)
