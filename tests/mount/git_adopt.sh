@@ -3,6 +3,7 @@
 # wrote is private no more, inode numbers and times stay, and a later `scorpio
 # switch` sees no conflict; private changes stay private; nothing that programs
 # see changes by it, also after kill -9
+# shellcheck disable=SC2154 # git_dir: gitwork_pair
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/gitwork.sh"
@@ -50,7 +51,7 @@ changes() { scorpio_cli status "$W"; }
 upper_files() { find "$state/upper" -type f | wc -l; }
 
 day() { # SOURCE
-    gitwork_pair "$1" # sets git_dir
+    gitwork_pair "$1"
     state=$(dirname "$git_dir")
 
     note "git switch: the workspace shows what git shows"

@@ -3,6 +3,7 @@
 # git's own client of a file system monitor gets the hook's answers by the socket
 # fsmonitor--daemon.ipc of the repository; who sends nonsense, half a question or
 # too much of it is let go, and keeps nobody else waiting
+# shellcheck disable=SC2154 # git_dir: gitwork_pair
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/gitwork.sh"

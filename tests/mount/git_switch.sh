@@ -2,6 +2,7 @@
 # git follows `scorpio switch`: HEAD, index and branches are those of the new
 # revision, private changes stay changes; refused where work would be lost;
 # mended after a crash in the middle
+# shellcheck disable=SC2154 # git_dir: gitwork_pair
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/gitwork.sh"
@@ -38,7 +39,7 @@ like_clone() { # WHAT
 }
 
 day() { # SOURCE
-    gitwork_pair "$1" # sets git_dir
+    gitwork_pair "$1"
 
     note "to a branch that is made, and back"
     out=$(sw "$W" feature)
