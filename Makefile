@@ -18,7 +18,7 @@ PKGS      := fuse3 libcurl libzstd jansson libcrypto libmicrohttpd tomlplusplus 
 PKGS.git  := libgit2 zlib
 PKGS.nix  := liblzma libbrotlidec zlib
 LIBS.core := -llmdb -lbz2 -ldl
-LIBS.plugin.monogate := -ljansson
+LIBS.plugin.monogate := -ljansson -lcrypto
 LIBS.plugin.nixcache := -ljansson -lcrypto -llzma -lbrotlidec -lzstd -lz -lbz2
 # files of a backend that a plugin has a copy of
 SHARED.nixcache := $(addprefix backends/nix/,narinfo.c nar.c nartree.c pieces.c trust.c unpack.c nix32.c)

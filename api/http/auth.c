@@ -2,22 +2,50 @@
 #include "api/http/auth.h"
 
 #include <arpa/inet.h>
+#include <openssl/evp.h>
 
 #include "core/error.h"
 #include "core/hash.h"
 
+/* The password of "user:password" in base64; NULL if it is none. */
+static const char *password_of(const char *base64, char *plain, size_t cap)
+{
+	size_t n = strlen(base64);
+	int len;
+
+	if (n / 4 * 3 >= cap)
+		return NULL;
+	len = EVP_DecodeBlock((uint8_t *)plain, (const uint8_t *)base64,
+			      (int)n);
+	if (len < 0)
+		return NULL;
+	plain[len] = '\0'; /* what padding stands for is NUL already */
+	plain = strchr(plain, ':');
+	return plain ? plain + 1 : NULL;
+}
+
 bool auth_token_ok(const char *authorization, const char *token)
 {
 	uint8_t want[SHA256_LEN], got[SHA256_LEN], differ = 0;
+	char plain[2048];
 
-	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
+	if (!authorization)
 		return false;
-	authorization += 7;
+	if (!strncasecmp(authorization, "Basic ", 6))
+		authorization = password_of(authorization + 6, plain,
+					    sizeof(plain));
+	else if (!strncasecmp(authorization, "Bearer ", 7))
+		authorization += 7;
+	else
+		return false;
+	if (!authorization)
+		return false;
 	while (*authorization == ' ')
 		authorization++;
 	/* digests have equal length, whatever was sent */
 	hash_bytes(HASH_SHA256, token, strlen(token), want);
 	hash_bytes(HASH_SHA256, authorization, strlen(authorization), got);
+	explicit_bzero(plain, sizeof(plain));
 	for (size_t i = 0; i < sizeof(want); i++)
 		differ |= want[i] ^ got[i];
 	return differ == 0;

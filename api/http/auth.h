@@ -41,8 +41,8 @@ struct auth_facts { /* headers: NULL if absent */
 int auth_check(const struct auth_policy *p, const struct auth_facts *f,
 	       const char **ret_code);
 
-/* Does "Bearer TOKEN" name this token? Takes the same time wherever they
- * differ. */
+/* Does "Bearer TOKEN" name this token, or "Basic" it as the password of any
+ * user, as git asks? Takes the same time wherever they differ. */
 bool auth_token_ok(const char *authorization, const char *token);
 /* Is this Host (with or without port) one that no foreign DNS entry can make a
  * browser send: an IP address, localhost, or (not on loopback) a name without

@@ -414,6 +414,7 @@ void dispatch_end(void *cls UNUSED, struct MHD_Connection *mhd, void **con_cls,
 	conn_deadline(mhd, SERVER_HEADER_S);
 	if (r->at_end)
 		r->at_end(r->at_end_ctx);
+	route_match_done(&r->match);
 	target_done(&r->target);
 	if (r->upload >= 0)
 		close(r->upload);

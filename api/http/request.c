@@ -175,12 +175,17 @@ void request_deprecated(struct request *r)
 	r->deprecated = true;
 }
 
+#define LOGIN_HEADER "WWW-Authenticate"
+
 int request_queue(struct request *r, int status, struct MHD_Response *resp)
 {
 	assert(!r->replied);
 	r->replied = true;
 	r->status = status;
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
+	if (status == 401 && !MHD_get_response_header(resp, LOGIN_HEADER))
+		MHD_add_response_header(resp, LOGIN_HEADER,
+					"Basic realm=\"scorpio\"");
 	if (r->deprecated)
 		MHD_add_response_header(resp, "Deprecation", "true");
 	if (r->close)

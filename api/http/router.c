@@ -51,16 +51,43 @@ static bool add_param(struct route_match *m, const char *name, size_t len,
 	return true;
 }
 
+static size_t segments_of(const char *pattern)
+{
+	size_t n = 0;
+
+	for (const char *p = pattern; *p; p++)
+		n += *p == '/';
+	return n;
+}
+
+/* The segments that a wide parameter takes: the first `ret` of the path. */
+static bool take_wide(const char *pattern, const struct target *u,
+		      struct route_match *m, size_t *ret)
+{
+	size_t n = segments_of(pattern), len = strcspn(pattern + 1, "/");
+
+	*ret = 0;
+	if (strncmp(pattern, "/{*", 3))
+		return true;
+	*ret = u->n - n + 1;
+	return u->n >= n && add_param(m, pattern + 3, len - 3, u->segment[0]);
+}
+
 /* Does the pattern take this path? *score: literal segments from the left, one
  * bit each, so that literals win over parameters. */
 static bool match(const char *pattern, const struct target *u,
 		  struct route_match *m, uint64_t *score)
 {
 	const char *p = pattern + 1;
+	size_t i;
 
 	m->n = 0;
 	*score = 0;
-	for (size_t i = 0; i < u->n; i++) {
+	if (!take_wide(pattern, u, m, &i))
+		return false;
+	if (i)
+		p += strcspn(p, "/") + 1;
+	for (; i < u->n; i++) {
 		size_t len = strcspn(p, "/");
 
 		if (!len)
@@ -93,6 +120,33 @@ static void allow_add(char *allow, size_t cap, const char *method)
 	snprintf(allow + len, cap - len, "%s%s", len ? ", " : "", method);
 }
 
+static void join_wide(const struct target *u, struct route_match *m)
+{
+	size_t n, len = 0;
+
+	if (strncmp(m->route->pattern, "/{*", 3))
+		return;
+	n = u->n - segments_of(m->route->pattern) + 1;
+	for (size_t i = 0; i < n; i++)
+		len += strlen(u->segment[i]) + 1;
+	m->wide = xmalloc(len);
+	len = 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t part = strlen(u->segment[i]);
+
+		memcpy(m->wide + len, u->segment[i], part);
+		len += part;
+		m->wide[len++] = i + 1 < n ? '/' : '\0';
+	}
+	m->value[0] = m->wide;
+}
+
+void route_match_done(struct route_match *m)
+{
+	free(m->wide);
+	m->wide = NULL;
+}
+
 int router_find(const struct router *r, const char *method,
 		const struct target *u, struct route_match *ret, char *allow,
 		size_t cap)
@@ -117,6 +171,7 @@ int router_find(const struct router *r, const char *method,
 		best_score = score;
 	}
 	if (best.route) {
+		join_wide(u, &best);
 		*ret = best;
 		return 0;
 	}

@@ -3,9 +3,11 @@
  * router.h - which function answers which method and path.
  *
  * Patterns are "/literal/{param}"; a parameter takes one whole segment, whatever
- * it holds (an escaped slash too). Literals win over parameters. Filled before
- * the server starts, read-only afterwards, hence no lock. A lookup compares the
- * segments of all routes: some dozens.
+ * it holds (an escaped slash too). A wide one, "/{*param}/literal", comes first
+ * and takes one segment or more, with slashes between. Literals win over
+ * parameters, from the left. Filled before the server starts, read-only
+ * afterwards, hence no lock. A lookup compares the segments of all routes: some
+ * dozens.
  */
 #ifndef API_HTTP_ROUTER_H
 #define API_HTTP_ROUTER_H
@@ -38,7 +40,8 @@ struct route_match {
 	size_t n;
 	const char *name[ROUTE_PARAMS_MAX]; /* not terminated: name_len */
 	size_t name_len[ROUTE_PARAMS_MAX];
-	const char *value[ROUTE_PARAMS_MAX]; /* into the target */
+	const char *value[ROUTE_PARAMS_MAX]; /* into the target, or `wide` */
+	char *wide; /* owned: the value of a wide parameter, or NULL */
 };
 
 struct router *router_new(void);
@@ -46,12 +49,13 @@ void router_free(struct router *r); /* NULL is fine */
 /* The table is borrowed and must outlive the router; ended by method NULL.
  * A pattern given twice for one method is our own mistake (assert). */
 void router_add(struct router *r, const struct route *table);
-/* 0; -ENOENT no such path (404); -EPERM the path exists, not with this method
- * (405), allow then holds "GET, DELETE". */
+/* 0, then *ret needs route_match_done; -ENOENT no such path (404); -EPERM the
+ * path exists, not with this method (405), allow then holds "GET, DELETE". */
 int router_find(const struct router *r, const char *method,
 		const struct target *u, struct route_match *ret, char *allow,
 		size_t cap);
-/* Value of {name}, or NULL. */
+void route_match_done(struct route_match *m); /* twice is fine */
+/* Value of {name} or {*name}, or NULL. */
 const char *route_param(const struct route_match *m, const char *name);
 
 #endif

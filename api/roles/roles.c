@@ -18,6 +18,7 @@ struct running {
 struct roles {
 	struct fs *fs;
 	struct config *config;
+	char *scratch; /* for all of them */
 	struct running *last;
 };
 
@@ -46,7 +47,8 @@ static void start_one(void *ctx, const struct scorpio_role *role)
 {
 	struct roles *r = ctx;
 	struct running *x = xcalloc(1, sizeof(*x));
-	struct host_options o = { .name = role->name, .get = get, .ctx = x };
+	struct host_options o = { .name = role->name, .get = get, .ctx = x,
+				  .scratch_parent = r->scratch };
 	int e;
 
 	x->role = role;
@@ -78,6 +80,8 @@ struct roles *roles_start(struct fs *fs, struct config *c)
 
 	r->fs = fs;
 	r->config = config_get(c);
+	r->scratch = xasprintf("%s/scratch",
+			       config_string(c, "server.store_path"));
 	roles_sources_set(fs);
 	loader_each_role(start_one, r);
 	return r;
@@ -97,6 +101,7 @@ void roles_stop(struct roles *r)
 	}
 	roles_sources_set(NULL);
 	config_put(r->config);
+	free(r->scratch);
 	free(r);
 }
 

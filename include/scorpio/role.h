@@ -58,7 +58,9 @@ struct scorpio_request; /* valid until its handler returns */
 struct scorpio_route {
 	const char *method;  /* "GET" also answers HEAD; NULL ends a table */
 	const char *pattern; /* "/literal/{param}"; a parameter takes one
-			      * segment, literals win over parameters */
+			      * segment, literals win over parameters. Since
+			      * ABI 1.3: "/{*param}/literal" at the start takes
+			      * one segment or more, "a/b" */
 	/* Runs on the connection's thread and may block; host->cancelled()
 	 * says when the server stops. Calls one reply function and returns 0,
 	 * or returns a negative errno, which becomes an error answer. */

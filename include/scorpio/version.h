@@ -7,6 +7,8 @@
  *   1.1  roles (role.h), scorpio_plugin.roles, scorpio_host.error_text
  *   1.2  scorpio_backend.bucket, SCORPIO_INSTANCE_OPEN_ROOT, _OWNER_ROOT
  *        scorpio_host.remember and .recall; ids made by layers
+ *   1.3  uploads, files as answers and wide parameters of routes; scratch
+ *        directories for roles
  *   1.4  scorpio_backend.part
  */
 #ifndef SCORPIO_VERSION_H

@@ -152,8 +152,11 @@ int gate_cl_files(void *ctx, struct scorpio_request *r)
 	struct gate *g = ctx;
 	struct scorpio_revision base, head;
 	struct differ d = { .g = g };
-	int rc = sides(g, g->http->param(r, "link"), &base, &head);
+	int rc;
 
+	if (g->origin.kind == GATE_MONO)
+		return gate_forward(g, r, "cl/{link}/files-list");
+	rc = sides(g, g->http->param(r, "link"), &base, &head);
 	if (rc < 0)
 		return gate_error(g, r, rc);
 	d.out = json_array();
@@ -170,8 +173,11 @@ int gate_cl_detail(void *ctx, struct scorpio_request *r)
 	struct gate *g = ctx;
 	const char *link = g->http->param(r, "link");
 	struct scorpio_revision base, head;
-	int rc = sides(g, link, &base, &head);
+	int rc;
 
+	if (g->origin.kind == GATE_MONO)
+		return gate_forward(g, r, "cl/{link}/detail");
+	rc = sides(g, link, &base, &head);
 	if (rc < 0)
 		return gate_error(g, r, rc);
 	return gate_data(g, r,

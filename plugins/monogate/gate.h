@@ -20,6 +20,19 @@
 #define GATE_HEX 40u
 #define GATE_TIMEOUT_MS 60000u
 #define GATE_PATH_MAX 8192u
+#define GATE_GIT_OUTPUT_MAX (64u << 20)
+#define GATE_RELAY_MS 3600000u /* a clone of another server's */
+#define GATE_STALL_MS 120000u
+#define GATE_UPLOAD_MAX 10737418240 /* bytes of one body */
+
+enum gate_kind {
+	GATE_OTHER, /* trees and files are all there is */
+	GATE_LOCAL, /* a repository of this machine */
+	GATE_GIT,   /* behind Git's smart HTTP */
+	GATE_MONO,  /* another Mono server, or gateway */
+};
+
+struct gate_lfs; /* lfs.h */
 
 struct gate {
 	const struct scorpio_host *host;
@@ -29,6 +42,14 @@ struct gate {
 	struct scorpio_server *server;
 	bool cl_from_parent; /* a change list is what its commit changed */
 	const char *cl_prefix;
+	struct gate_origin {
+		enum gate_kind kind;
+		char *at; /* owned: its Git directory, or its address */
+	} origin;
+	const char *scratch;    /* a directory, emptied at each start */
+	const char *push_token; /* NULL: nobody pushes */
+	bool has_token;         /* clients send one of ours */
+	struct gate_lfs *lfs;
 };
 
 /* -- reply.c: answers --------------------------------------------------------- */
@@ -37,6 +58,10 @@ struct gate {
 int gate_data(struct gate *g, struct scorpio_request *r, json_t *data);
 int gate_json(struct gate *g, struct scorpio_request *r, int status,
 	      json_t *v);
+/* A line for people who look at a git client's terminal. */
+int gate_text(struct gate *g, struct scorpio_request *r, int status,
+	      const char *text);
+int gate_status_of(int err); /* 404, 502, ... */
 /* The envelope of a failure, with the status that fits the errno. */
 int gate_error(struct gate *g, struct scorpio_request *r, int err);
 void gate_hex(const struct scorpio_id *id, char ret[2 * SCORPIO_ID_MAX + 1]);
@@ -78,6 +103,30 @@ void gate_children_done(struct gate_children *l);
 /* "100644", "40000"...: as in a Git tree. */
 const char *gate_mode(const struct scorpio_entry *e);
 
+/* -- origin.c: the place behind the source ---------------------------------------- */
+
+int gate_origin_find(struct gate *g, const char *url);
+void gate_origin_done(struct gate *g);
+extern const char *const gate_git_env[]; /* for every git that is run */
+/* Run git; up to GATE_GIT_OUTPUT_MAX bytes of output, NUL behind them, to be
+ * freed. -EIO with its words when it fails. */
+int gate_git(struct gate *g, const char *const *argv, char **ret,
+	     size_t *ret_len);
+/* The same in pieces; `each` ends it with a nonzero value, which is returned. */
+int gate_git_each(struct gate *g, const char *const *argv,
+		  int (*each)(void *ctx, const void *data, uint64_t n),
+		  void *ctx);
+/* forward.c: answer with what the Mono server behind answers to the same call,
+ * "cl/{link}/detail" with the request's link. */
+int gate_forward(struct gate *g, struct scorpio_request *r, const char *call);
+/* part.c: a bare repository of the directory `path` (no slash in front), below
+ * scratch. -ENOENT: no such directory. */
+int gate_part(struct gate *g, const char *path, char *ret, size_t cap);
+/* smart.c: is that directory ("" the root) one to clone? */
+bool gate_can_clone(const struct gate *g, const char *path);
+/* access.c: has the request the token that a push needs? */
+bool gate_may_push(struct gate *g, const struct scorpio_request *r);
+
 /* -- the routes, ctx is the gate ------------------------------------------------- */
 
 /* tree.c */
@@ -89,11 +138,27 @@ int gate_path_can_clone(void *ctx, struct scorpio_request *r);
 int gate_file_tree(void *ctx, struct scorpio_request *r);
 int gate_file_blob(void *ctx, struct scorpio_request *r);
 int gate_blob(void *ctx, struct scorpio_request *r);
-/* commit.c */
+/* history.c */
+int gate_commit_info(void *ctx, struct scorpio_request *r);
 int gate_latest_commit(void *ctx, struct scorpio_request *r);
 int gate_status(void *ctx, struct scorpio_request *r);
 /* cl.c */
 int gate_cl_files(void *ctx, struct scorpio_request *r);
 int gate_cl_detail(void *ctx, struct scorpio_request *r);
+/* list.c */
+int gate_cl_list(void *ctx, struct scorpio_request *r);
+/* smart.c */
+int gate_info_refs(void *ctx, struct scorpio_request *r);
+int gate_upload_pack(void *ctx, struct scorpio_request *r);
+int gate_receive_pack(void *ctx, struct scorpio_request *r);
+/* lfs.c, objects.c */
+int gate_lfs_batch(void *ctx, struct scorpio_request *r);
+int gate_lfs_locks(void *ctx, struct scorpio_request *r);
+int gate_lfs_get(void *ctx, struct scorpio_request *r);
+int gate_lfs_put(void *ctx, struct scorpio_request *r);
+/* dir: where objects are kept, NULL: with the source, or for this run; upstream:
+ * the LFS server behind, NULL: as the source's address has it. */
+int gate_lfs_open(struct gate *g, const char *dir, const char *upstream);
+void gate_lfs_close(struct gate *g); /* ends transfers */
 
 #endif

@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PULL (SCORPIO_ROUTE_UPLOAD | SCORPIO_ROUTE_READS)
+/* of the whole, or of a part of it */
+#define BOTH(method, at, run, flags)                                           \
+	{ method, at, run, flags, 0 }, { method, "/{*at}" at, run, flags, 0 }
+#define LFS(method, at, run, flags)                                            \
+	BOTH(method, "/info/lfs" at, run, flags),                              \
+	{ method, "/api/v1/lfs" at, run, flags, 0 }
+
 static const struct scorpio_route routes[] = {
 	{ "GET", "/api/v1/status", gate_status, 0, 0 },
 	{ "GET", "/api/v1/latest-commit", gate_latest_commit, 0, 0 },
@@ -16,8 +24,21 @@ static const struct scorpio_route routes[] = {
 	{ "GET", "/api/v1/blob", gate_blob, 0, 0 },
 	{ "GET", "/api/v1/file/blob/{oid}", gate_file_blob, 0, 0 },
 	{ "GET", "/api/v1/file/tree", gate_file_tree, 0, 0 },
+	{ "GET", "/api/v1/tree/commit-info", gate_commit_info, 0, 0 },
+	{ "POST", "/api/v1/cl/list", gate_cl_list, SCORPIO_ROUTE_READS, 0 },
 	{ "GET", "/api/v1/cl/{link}/files-list", gate_cl_files, 0, 0 },
 	{ "GET", "/api/v1/cl/{link}/detail", gate_cl_detail, 0, 0 },
+	BOTH("GET", "/info/refs", gate_info_refs, 0),
+	BOTH("POST", "/git-upload-pack", gate_upload_pack, PULL),
+	BOTH("POST", "/git-receive-pack", gate_receive_pack,
+	     SCORPIO_ROUTE_UPLOAD),
+	LFS("POST", "/objects/batch", gate_lfs_batch, PULL),
+	LFS("GET", "/objects/{oid}", gate_lfs_get, 0),
+	LFS("PUT", "/objects/{oid}", gate_lfs_put, SCORPIO_ROUTE_UPLOAD),
+	LFS("GET", "/locks", gate_lfs_locks, 0),
+	LFS("POST", "/locks", gate_lfs_locks, PULL),
+	LFS("POST", "/locks/verify", gate_lfs_locks, PULL),
+	LFS("POST", "/locks/{id}/unlock", gate_lfs_locks, PULL),
 	{ NULL, NULL, NULL, 0, 0 },
 };
 
@@ -29,8 +50,10 @@ static void gate_stop(void *self)
 		return;
 	if (g->server)
 		g->http->close(g->server);
+	gate_lfs_close(g);
 	if (g->source)
 		g->sources->close(g->source);
+	gate_origin_done(g);
 	free(g);
 }
 
@@ -62,7 +85,23 @@ static int open_source(struct gate *g, const char *url)
 		return h->fail(h, -ENOTSUP, "monogate: %s has no Git object "
 			       "ids, which the clients of a Mono server check",
 			       g->sources->shown(g->source));
-	return 0;
+	return gate_origin_find(g, url);
+}
+
+static int set_writing(struct gate *g, const struct scorpio_config *c)
+{
+	const struct scorpio_host *h = g->host;
+	const char *token = h->config_string(c, "token", NULL);
+
+	g->has_token = token && *token;
+	g->push_token = h->config_string(c, "push_token", NULL);
+	if (g->push_token && !*g->push_token)
+		g->push_token = NULL;
+	g->scratch = h->scratch(h);
+	if (!g->scratch)
+		return -EIO;
+	return gate_lfs_open(g, h->config_string(c, "lfs_directory", NULL),
+			     h->config_string(c, "lfs_url", NULL));
 }
 
 static int set_cls(struct gate *g, const struct scorpio_config *c)
@@ -87,6 +126,9 @@ static int serve(struct gate *g, const struct scorpio_config *c)
 		.token = h->config_string(c, "token", NULL),
 		.routes = routes,
 		.ctx = g,
+		.upload_dir = g->scratch,
+		.upload_max = (uint64_t)h->config_int(c, "upload_max",
+						      GATE_UPLOAD_MAX),
 	};
 	int rc;
 
@@ -114,6 +156,8 @@ static int gate_start(const struct scorpio_host *h,
 		rc = open_source(g, h->config_string(c, "source", NULL));
 	if (rc == 0)
 		rc = set_cls(g, c);
+	if (rc == 0)
+		rc = set_writing(g, c);
 	if (rc == 0)
 		rc = serve(g, c);
 	if (rc < 0)

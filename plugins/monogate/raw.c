@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* raw.c - Git objects as bytes: trees and files. */
-#include "gate.h"
+#include "range.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,16 +57,23 @@ static int send_tree(struct gate *g, struct scorpio_request *r,
 		     const struct scorpio_ref *dir)
 {
 	struct gate_children l = { 0 };
-	char *body = NULL;
+	char *body = NULL, hex[2 * SCORPIO_ID_MAX + 1];
+	struct gate_range x;
 	size_t len = 0;
-	int rc = gate_children_get(g, dir, &l);
+	int rc;
 
+	gate_hex(&dir->id, hex);
+	if (gate_known(g, r, hex, &rc))
+		return rc;
+	const char *const headers[] = { octets[0], gate_tag(&x, hex), NULL };
+
+	rc = gate_children_get(g, dir, &l);
 	if (rc == 0) {
 		qsort(l.at, l.n, sizeof(*l.at), by_git_order);
 		rc = write_tree(&l, &body, &len);
 	}
 	rc = rc ? gate_error(g, r, rc) :
-		  g->http->reply(r, 200, octets, body, len);
+		  g->http->reply(r, 200, headers, body, len);
 	gate_children_done(&l);
 	free(body);
 	return rc;
@@ -99,28 +106,39 @@ int gate_file_tree(void *ctx, struct scorpio_request *r)
 struct sending {
 	struct gate *g;
 	struct scorpio_ref ref;
+	uint64_t from;
 };
 
 static int64_t read_blob(void *ctx, uint64_t pos, void *buf, uint64_t n)
 {
 	struct sending *s = ctx;
 
-	return s->g->sources->read(s->g->source, &s->ref, pos, buf, n,
-				   GATE_TIMEOUT_MS);
+	return s->g->sources->read(s->g->source, &s->ref,
+				   s->from + pos, buf, n, GATE_TIMEOUT_MS);
 }
 
 static int send_blob(struct gate *g, struct scorpio_request *r,
 		     const struct scorpio_ref *ref, uint64_t size)
 {
-	struct sending *s = malloc(sizeof(*s));
-	struct scorpio_body b = { .struct_size = sizeof(b), .size = size,
-				  .read = read_blob, .done = free, .ctx = s };
+	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_blob,
+				  .done = free };
+	struct sending *s;
+	struct gate_range x;
 
+	if (!gate_range_take(g, r, size, &x))
+		return gate_range_refuse(g, r, size);
+	s = malloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->g = g;
 	s->ref = *ref;
-	return g->http->reply_body(r, 200, octets, &b);
+	s->from = x.from;
+	b.ctx = s;
+	b.size = x.n;
+	const char *const headers[] =
+		GATE_RANGE_HEADERS(x, g->http->param(r, "oid"));
+
+	return g->http->reply_body(r, x.status, headers, &b);
 }
 
 int gate_file_blob(void *ctx, struct scorpio_request *r)
@@ -133,6 +151,8 @@ int gate_file_blob(void *ctx, struct scorpio_request *r)
 	if (!gate_unhex(g->http->param(r, "oid"), &ref.id))
 		return gate_error(g, r, g->host->fail(g->host, -EINVAL,
 			"not the 40 hexadecimal digits of an object"));
+	if (gate_known(g, r, g->http->param(r, "oid"), &rc))
+		return rc;
 	rc = g->sources->need(g->source, &ref, GATE_TIMEOUT_MS, &blob);
 	if (rc == -ESTALE) /* no directory named it: it was asked for by id */
 		rc = g->host->fail(g->host, -ENOENT, "object not found: %s",

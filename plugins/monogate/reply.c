@@ -2,6 +2,7 @@
 #include "gate.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ int gate_data(struct gate *g, struct scorpio_request *r, json_t *data)
 	return gate_json(g, r, 200, envelope(true, data, ""));
 }
 
-static int status_of(int err)
+int gate_status_of(int err)
 {
 	switch (-err) {
 	case ENOENT:
@@ -71,7 +72,20 @@ int gate_error(struct gate *g, struct scorpio_request *r, int err)
 	json_decref(v);
 	if (!v) /* not UTF-8 */
 		text = strerror(-err);
-	return gate_json(g, r, status_of(err), envelope(false, NULL, text));
+	return gate_json(g, r, gate_status_of(err), envelope(false, NULL, text));
+}
+
+int gate_text(struct gate *g, struct scorpio_request *r, int status,
+	      const char *text)
+{
+	static const char *const headers[] = {
+		"Content-Type: text/plain; charset=utf-8",
+		"Cache-Control: no-cache", NULL,
+	};
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s\n", text);
+	return g->http->reply(r, status, headers, line, strlen(line));
 }
 
 void gate_hex(const struct scorpio_id *id, char ret[2 * SCORPIO_ID_MAX + 1])

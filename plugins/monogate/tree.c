@@ -165,8 +165,15 @@ int gate_tree(void *ctx, struct scorpio_request *r)
 	return gate_error(g, r, rc);
 }
 
-/* The gateway reads; it is no Git server. */
 int gate_path_can_clone(void *ctx, struct scorpio_request *r)
 {
-	return gate_data(ctx, r, json_false());
+	struct gate *g = ctx;
+	struct gate_place at;
+	bool known;
+	int rc = gate_find(g, r, &at, &known);
+
+	if (rc && !(rc == -ENOENT && known))
+		return gate_error(g, r, rc);
+	return gate_data(g, r, json_boolean(rc == 0 &&
+					    gate_can_clone(g, at.path)));
 }

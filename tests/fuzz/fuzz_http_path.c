@@ -9,6 +9,7 @@ static const struct route table[] = {
 	{ "GET", "/", NULL, 0 },
 	{ "GET", "/api/v1/mounts/{id}", NULL, 0 },
 	{ "GET", "/{a}/{b}/{c}/{d}", NULL, 0 },
+	{ "GET", "/{*a}/info/{b}", NULL, 0 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -24,6 +25,7 @@ static void look(const struct target *u)
 			if (!*m.value[i])
 				abort();
 		}
+		route_match_done(&m);
 	}
 	router_free(r);
 }

@@ -29,6 +29,12 @@ START_TEST(tokens)
 	ck_assert(!auth_token_ok("Bearer ", "secret-42"));
 	ck_assert(!auth_token_ok("Basic secret-42", "secret-42"));
 	ck_assert(!auth_token_ok("secret-42", "secret-42"));
+	/* any:secret-42, secret-42 alone, any:secret-4, broken */
+	ck_assert(auth_token_ok("Basic YW55OnNlY3JldC00Mg==", "secret-42"));
+	ck_assert(!auth_token_ok("Basic c2VjcmV0LTQy", "secret-42"));
+	ck_assert(!auth_token_ok("Basic YW55OnNlY3JldC00", "secret-42"));
+	ck_assert(!auth_token_ok("Basic YW55OnNl!3J", "secret-42"));
+	ck_assert(!auth_token_ok("Basic ", "secret-42"));
 	ck_assert(!auth_token_ok(NULL, "secret-42"));
 }
 END_TEST

@@ -112,6 +112,9 @@ static const struct route table[] = {
 	{ "DELETE", "/mounts/{id}", nothing, 0 },
 	{ "GET", "/mounts/special", nothing, ROUTE_PUBLIC },
 	{ "POST", "/{kind}/{name}/record", nothing, 0 },
+	{ "GET", "/{*at}/info/refs", nothing, 0 },
+	{ "GET", "/mounts/{id}/info/refs", nothing, 0 },
+	{ "PUT", "/{*at}/objects/{oid}", nothing, 0 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -166,6 +169,39 @@ START_TEST(routes)
 }
 END_TEST
 
+START_TEST(wide)
+{
+	struct route_match m;
+	char allow[128];
+
+	ck_assert_int_eq(find("GET", "/a/b%20c/d%2Fe.git/info/refs?x", &m,
+			      allow), 0);
+	ck_assert_ptr_eq(m.route, &table[7]);
+	ck_assert_str_eq(route_param(&m, "at"), "a/b c/d/e.git");
+	route_match_done(&m);
+	route_match_done(&m);
+	ck_assert_int_eq(find("GET", "/a/info/refs", &m, allow), 0);
+	ck_assert_str_eq(route_param(&m, "at"), "a");
+	route_match_done(&m);
+	/* its own name may be in what it takes */
+	ck_assert_int_eq(find("GET", "/info/refs/info/refs", &m, allow), 0);
+	ck_assert_str_eq(route_param(&m, "at"), "info/refs");
+	route_match_done(&m);
+	ck_assert_int_eq(find("GET", "/mounts/x/info/refs", &m, allow), 0);
+	ck_assert_ptr_eq(m.route, &table[8]);
+	route_match_done(&m);
+	ck_assert_int_eq(find("PUT", "/x/y/objects/1", &m, allow), 0);
+	ck_assert_str_eq(route_param(&m, "oid"), "1");
+	ck_assert_str_eq(route_param(&m, "at"), "x/y");
+	route_match_done(&m);
+	ck_assert_int_eq(find("GET", "/info/refs", &m, allow), -ENOENT);
+	ck_assert_int_eq(find("GET", "/a/info/refs/", &m, allow), -ENOENT);
+	ck_assert_int_eq(find("PUT", "/a/info/refs", &m, allow), -EPERM);
+	find(NULL, NULL, NULL, NULL);
+	target_done(&u);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("router");
@@ -177,6 +213,7 @@ int main(void)
 	tcase_add_test(c, bad_targets);
 	tcase_add_test(c, limits);
 	tcase_add_test(c, routes);
+	tcase_add_test(c, wide);
 	suite_add_tcase(s, c);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lfs.h - the LFS server of the gateway: objects in a directory laid out as
+ * git-lfs does, ab/cd/abcd..., brought from the source's own LFS server where
+ * there is one.
+ */
+#ifndef MONOGATE_LFS_H
+#define MONOGATE_LFS_H
+
+#include <pthread.h>
+
+#include "gate.h"
+
+#define LFS_OID 64u /* hexadecimal digits */
+
+struct pull; /* an object on its way */
+
+struct gate_lfs {
+	struct gate *g;
+	char *dir;      /* owned */
+	char *upstream; /* owned: the address of another LFS server, or NULL */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct pull *pulls; /* lock: those that run */
+	unsigned running;   /* lock: threads */
+	bool stopping;      /* lock */
+};
+
+bool lfs_oid_ok(const char *oid);
+/* An object's file, to be closed; -1 if it is not here. */
+int lfs_open(struct gate_lfs *l, const char *oid, uint64_t *ret_size);
+/* Put a file under the name that its content has: 0, -EBADMSG if the content is
+ * another. `fd` may lie on another file system. */
+int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
+/* The same when it is known to be right. */
+int lfs_name(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
+
+/* An object of the upstream: what its batch says, as JSON of one object. */
+int lfs_ask(struct gate_lfs *l, json_t *objects, const char *login,
+	    json_t **ret);
+
+/* Bring an object, or join those who do. The size is what the client was told
+ * by a pointer. */
+int pull_get(struct gate_lfs *l, const char *oid, uint64_t size,
+	     struct pull **ret);
+void pull_put(struct pull *p);
+/* Up to n bytes from pos, waiting for them; the last one only once all of it has
+ * the right hash. 0 past the end. */
+int64_t pull_read(struct pull *p, uint64_t pos, void *buf, uint64_t n);
+
+/* {"message": TEXT} as LFS clients show it. */
+int lfs_say(struct gate *g, struct scorpio_request *r, int status,
+	    const char *text);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* objects.c - LFS objects: the directory they are kept in, sent and taken. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lfs.h"
+#include "range.h"
+
+#define PIECE 262144u
+
+bool lfs_oid_ok(const char *oid)
+{
+	return strlen(oid) == LFS_OID &&
+	       strspn(oid, "0123456789abcdef") == LFS_OID;
+}
+
+/* -- the directory ---------------------------------------------------------------------- */
+
+static void path_of(const struct gate_lfs *l, const char *oid, char *ret,
+		    size_t cap)
+{
+	snprintf(ret, cap, "%s/%.2s/%.2s/%s", l->dir, oid, oid + 2, oid);
+}
+
+int lfs_open(struct gate_lfs *l, const char *oid, uint64_t *ret_size)
+{
+	char path[4300];
+	struct stat st;
+	int fd;
+
+	path_of(l, oid, path, sizeof(path));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
+	}
+	if (fd >= 0)
+		*ret_size = (uint64_t)st.st_size;
+	return fd;
+}
+
+static int trouble(struct gate_lfs *l, const char *what)
+{
+	return l->g->host->fail(l->g->host, -errno, "%s: %s", what,
+				strerror(errno));
+}
+
+static int make_dirs(struct gate_lfs *l, char *path)
+{
+	for (char *p = path + strlen(l->dir); p; p = strchr(p + 1, '/')) {
+		int rc;
+
+		*p = '\0';
+		rc = mkdir(path, 0777);
+		if (rc && errno == ENOENT && p == path + strlen(l->dir)) {
+			char *up = strrchr(path, '/'); /* .git/lfs */
+
+			*up = '\0';
+			mkdir(path, 0777);
+			*up = '/';
+			rc = mkdir(path, 0777);
+		}
+		if (rc && errno != EEXIST)
+			return trouble(l, path);
+		*p = '/';
+	}
+	return 0;
+}
+
+/* A file without a name, beside those with one. */
+static int copy(struct gate_lfs *l, int from, uint64_t size)
+{
+	int to = open(l->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	char *buf = to < 0 ? NULL : malloc(PIECE);
+	uint64_t at = 0;
+
+	while (buf && at < size) {
+		ssize_t n = pread(from, buf, PIECE, (off_t)at);
+
+		if (n <= 0 || write(to, buf, (size_t)n) != n)
+			break;
+		at += (uint64_t)n;
+	}
+	free(buf);
+	if (to >= 0 && at < size) {
+		close(to);
+		to = -1;
+	}
+	return to;
+}
+
+static int give_name(int fd, const char *path)
+{
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+int lfs_name(struct gate_lfs *l, const char *oid, int fd, uint64_t size)
+{
+	char path[4300];
+	int rc, other;
+
+	path_of(l, oid, path, sizeof(path));
+	rc = make_dirs(l, path);
+	if (rc)
+		return rc;
+	rc = give_name(fd, path);
+	if (rc && errno == EXDEV) {
+		other = copy(l, fd, size);
+		rc = other < 0 ? -1 : give_name(other, path);
+		if (other >= 0)
+			close(other);
+	}
+	return rc && errno != EEXIST ? trouble(l, path) : 0;
+}
+
+static bool has_hash(const char *oid, int fd, uint64_t size)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned char *buf = malloc(PIECE), sum[32];
+	char hex[LFS_OID + 1];
+	uint64_t at = 0;
+	ssize_t n = 1;
+
+	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+	while (buf && at < size && n > 0) {
+		n = pread(fd, buf, PIECE, (off_t)at);
+		if (n > 0)
+			EVP_DigestUpdate(md, buf, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	EVP_DigestFinal_ex(md, sum, NULL);
+	EVP_MD_CTX_free(md);
+	free(buf);
+	for (size_t i = 0; i < sizeof(sum); i++)
+		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+	return at == size && !strcmp(hex, oid);
+}
+
+int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size)
+{
+	if (!has_hash(oid, fd, size))
+		return l->g->host->fail(l->g->host, -EBADMSG, "what was sent "
+					"is not %s: its SHA-256 is another",
+					oid);
+	return lfs_name(l, oid, fd, size);
+}
+
+/* -- the calls ---------------------------------------------------------------------------- */
+
+struct along { /* an answer that is read along with a transfer */
+	struct pull *pull;
+	uint64_t from;
+};
+
+static int64_t read_along(void *ctx, uint64_t pos, void *buf, uint64_t n)
+{
+	struct along *a = ctx;
+
+	return pull_read(a->pull, a->from + pos, buf, n);
+}
+
+static void end_along(void *ctx)
+{
+	struct along *a = ctx;
+
+	pull_put(a->pull);
+	free(a);
+}
+
+static int send_pulled(struct gate *g, struct scorpio_request *r,
+		       const char *oid, uint64_t size,
+		       const struct gate_range *x,
+		       const char *const *headers)
+{
+	struct along *a = calloc(1, sizeof(*a));
+	struct scorpio_body b = { .struct_size = sizeof(b), .size = x->n,
+				  .read = read_along, .done = end_along,
+				  .ctx = a };
+	int rc = a ? pull_get(g->lfs, oid, size, &a->pull) : -ENOMEM;
+
+	if (rc) {
+		free(a);
+		return lfs_say(g, r, gate_status_of(rc),
+			       g->host->error_text(g->host, rc));
+	}
+	a->from = x->from;
+	return g->http->reply_body(r, x->status, headers, &b);
+}
+
+int gate_lfs_get(void *ctx, struct scorpio_request *r)
+{
+	struct gate *g = ctx;
+	const char *oid = g->http->param(r, "oid");
+	const char *told = g->http->query(r, "size", "");
+	uint64_t size = strtoull(told, NULL, 10);
+	struct gate_range x;
+	int fd, rc;
+
+	if (!lfs_oid_ok(oid))
+		return lfs_say(g, r, 422, "an object is named by 64 "
+			       "hexadecimal digits");
+	fd = lfs_open(g->lfs, oid, &size);
+	if (fd < 0 && (!g->lfs->upstream || !*told))
+		return lfs_say(g, r, 404, "there is no such object");
+	if (!gate_range_take(g, r, size, &x)) {
+		rc = gate_range_refuse(g, r, size);
+	} else {
+		const char *const headers[] = GATE_RANGE_HEADERS(x, oid);
+
+		rc = fd >= 0 ? g->http->reply_file(r, x.status, headers, fd,
+						   x.from, x.n) :
+			       send_pulled(g, r, oid, size, &x, headers);
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+int gate_lfs_put(void *ctx, struct scorpio_request *r)
+{
+	struct gate *g = ctx;
+	const char *oid = g->http->param(r, "oid");
+	uint64_t size = 0;
+	int fd = g->http->body_fd(r, &size), empty = -1, rc;
+
+	if (!lfs_oid_ok(oid))
+		return lfs_say(g, r, 422, "an object is named by 64 "
+			       "hexadecimal digits");
+	if (g->lfs->upstream)
+		return lfs_say(g, r, 501, "this gateway takes no uploads");
+	if (!g->push_token || !gate_may_push(g, r))
+		return lfs_say(g, r, g->push_token ? 401 : 403, "uploading "
+			       "needs the gateway's push token as password");
+	if (fd < 0) /* no body at all */
+		fd = empty = open(g->scratch, O_TMPFILE | O_RDWR | O_CLOEXEC,
+				  0666);
+	rc = lfs_keep(g->lfs, oid, fd, size);
+	if (empty >= 0)
+		close(empty);
+	return rc == -EBADMSG ?
+		       lfs_say(g, r, 422, g->host->error_text(g->host, rc)) :
+	       rc ? lfs_say(g, r, 500, g->host->error_text(g->host, rc)) :
+		    g->http->reply(r, 200, NULL, "", 0);
+}
+
+/* -- start and end -------------------------------------------------------------------------- */
+
+static char *upstream_of(const struct gate *g, const char *set)
+{
+	char *url = NULL;
+	size_t n = g->origin.at ? strlen(g->origin.at) : 0;
+	bool named = n > 4 && !strcmp(g->origin.at + n - 4, ".git");
+
+	if (set && *set)
+		return strdup(set);
+	if (g->origin.kind != GATE_GIT && g->origin.kind != GATE_MONO)
+		return NULL;
+	if (asprintf(&url, "%s%s/info/lfs", g->origin.at,
+		     named || g->origin.kind == GATE_MONO ? "" : ".git") < 0)
+		return NULL;
+	return url;
+}
+
+int gate_lfs_open(struct gate *g, const char *dir, const char *upstream)
+{
+	struct gate_lfs *l = calloc(1, sizeof(*l));
+	pthread_condattr_t a;
+	int rc;
+
+	if (!l)
+		return -ENOMEM;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->changed, &a);
+	pthread_condattr_destroy(&a);
+	g->lfs = l;
+	l->g = g;
+	l->upstream = upstream_of(g, upstream);
+	rc = dir && *dir ? asprintf(&l->dir, "%s", dir) :
+	     g->origin.kind == GATE_LOCAL ?
+			   asprintf(&l->dir, "%s/lfs/objects", g->origin.at) :
+			   asprintf(&l->dir, "%s/lfs", g->scratch);
+	if (rc < 0)
+		l->dir = NULL;
+	if (l->dir && *l->dir != '/')
+		return g->host->fail(g->host, -EINVAL, "monogate.lfs_directory "
+				     "is \"%s\": write an absolute path",
+				     l->dir);
+	return l->dir ? 0 : -ENOMEM;
+}
+
+void gate_lfs_close(struct gate *g)
+{
+	struct gate_lfs *l = g->lfs;
+
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->lock);
+	l->stopping = true;
+	pthread_cond_broadcast(&l->changed);
+	while (l->running)
+		pthread_cond_wait(&l->changed, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+	pthread_cond_destroy(&l->changed);
+	pthread_mutex_destroy(&l->lock);
+	free(l->upstream);
+	free(l->dir);
+	free(l);
+	g->lfs = NULL;
+}
