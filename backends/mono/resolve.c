@@ -76,6 +76,17 @@ static int read_commit(struct mono *m, const struct monoreply *r,
 	return rc;
 }
 
+/* There is always a main, whatever the server says. */
+static int no_false_absence(struct mono *m, int rc)
+{
+	char why[300];
+
+	if (rc != -ENOENT)
+		return rc;
+	snprintf(why, sizeof(why), "%s", m->host->error_text(m->host, rc));
+	return monofail(m, -EIO, "%s", why);
+}
+
 static int latest_commit(struct mono *m, const char *refs,
 			 struct monocommit *ret, int *ret_status)
 {
@@ -90,8 +101,7 @@ static int latest_commit(struct mono *m, const char *refs,
 	else if (rc == 0)
 		rc = read_commit(m, &r, ret);
 	monoreply_done(&r);
-	/* without a name there is nothing that might not exist */
-	return rc == -ENOENT && !*refs ? -EIO : rc;
+	return *refs ? rc : no_false_absence(m, rc);
 }
 
 static int unknown(struct mono *m, const char *spec)
@@ -243,8 +253,8 @@ static int resolve_base(struct mono *m, const char *spec,
 	}
 	if (rc == 0 && !known)
 		rc = find_root(m, spec, &c);
-	if (rc == -ENOENT && is_main(spec))
-		rc = -EIO; /* main exists, whatever the server says */
+	if (is_main(spec))
+		rc = no_false_absence(m, rc);
 	if (rc < 0)
 		return rc;
 	memset(ret, 0, sizeof(*ret));

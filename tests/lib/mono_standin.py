@@ -13,6 +13,7 @@ is the first line of its output.
 Control (not part of the API):
   GET  /_/stats          {"errors": [...], "requests": {...}, "most": N}
   POST /_/reset          forget counts, errors and faults
+  POST /_/faultless      forget faults
   POST /_/fault          {"match": REGEX, "kind": KIND, "count": N, ...}
   POST /_/cl             {"link": LINK, "base": REV, "head": REV, "path": "/x"}:
                          a change list at that path ("absolute": true: paths
@@ -330,7 +331,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def send(self, status, kind, body, extra=(), cut=False):
+    bent = None  # the fault this answer gets
+
+    def send(self, status, kind, body, extra=()):
+        how = self.bent["kind"] if self.bent and status == 200 else ""
+        if how == "wrong":
+            body = bytes([body[0] ^ 1]) + body[1:] if body else b"x"
+        cut = how == "truncate"
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if not self.server.state.args.no_length or self.command != "HEAD":
@@ -385,6 +392,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         st = self.server.state
+        self.bent = None
         if self.path.startswith("/_/"):
             with st.lock:
                 text = json.dumps({"errors": st.errors, "most": st.most,
@@ -393,33 +401,36 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(200, "application/json", text.encode())
             return
         self.count()
-        if mono_git.serve(self, st, b""):
-            with st.lock:
-                st.now -= 1
-            return
         try:
             self.serve()
         finally:
             with st.lock:
                 st.now -= 1
 
-    def serve(self):
-        st = self.server.state
-        self.check()
-        if st.args.delay:
-            time.sleep(st.args.delay / 1000)
-        f = self.fault()
+    def misbehaves(self):
+        """True if the request is dealt with by a fault; else self.bent is it."""
+        self.bent = f = self.fault()
         if f and f["kind"] == "stall":
             time.sleep(f.get("seconds", 3600))
         if f and f["kind"] == "close":
             self.close_connection = True
-            return
+            return True
         if f and f["kind"] == "status":
             extra = [("Retry-After", str(f["retry_after"]))] \
                 if "retry_after" in f else []
             self.send(f["status"], "application/json",
                       envelope(None, False, f.get("message", "as asked")),
                       extra)
+            return True
+        return False
+
+    def serve(self):
+        st = self.server.state
+        if not mono_git.ROUTE.match(urllib.parse.unquote(self.path)):
+            self.check()
+        if st.args.delay:
+            time.sleep(st.args.delay / 1000)
+        if self.misbehaves() or mono_git.serve(self, st, b""):
             return
         if st.args.token and \
                 self.headers.get("Authorization") != "Bearer " + st.args.token:
@@ -440,19 +451,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(e.status, "application/json",
                       envelope(None, False, text))
             return
-        if f and f["kind"] == "wrong":
-            body = bytes([body[0] ^ 1]) + body[1:] if body else b"x"
-        if f and f["kind"] == "empty":
+        if self.bent and self.bent["kind"] == "empty":
             body = b"" if kind != "application/json" else envelope([])
-        self.send(200, kind, body, cut=bool(f and f["kind"] == "truncate"))
+        self.send(200, kind, body)
 
     do_HEAD = do_GET
 
     def do_POST(self):
         st = self.server.state
+        self.bent = None
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/_/reset":
             st.reset()
+        elif self.path == "/_/faultless":
+            with st.lock:
+                st.faults = []
         elif self.path == "/_/cl":
             cl = json.loads(body)
             with st.lock:
@@ -462,7 +475,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             fault.setdefault("count", -1)
             with st.lock:
                 st.faults.append(fault)
-        elif mono_git.serve(self, st, body):
+        elif self.misbehaves() or mono_git.serve(self, st, body):
             return
         else:
             st.complain("POST " + self.path)
