@@ -127,6 +127,22 @@ static bool keep(void *ctx, const char *dir)
 	return antares_keeps(d->antares, dir) && classic_keeps(d->classic, dir);
 }
 
+static int64_t follow_ms(void *ctx, const char *source)
+{
+	struct daemon *d = ctx;
+	struct config *c = daemon_config(d);
+	struct config_view v = { .config = c, .backend = "mono",
+				 .source = config_source_by_url(c, source) };
+	const char *text = strncmp(source, "mono+", 5)
+		? NULL : config_view_get(&v, "poll_interval");
+	int64_t ms = 0;
+
+	if (text && !config_parse_duration(text, "s", &ms))
+		ms = 0;
+	config_put(c);
+	return ms;
+}
+
 static void make_gitwork(struct daemon *d)
 {
 	cleanup_free char *socket = config_socket(d->config);
@@ -171,6 +187,7 @@ static int make_fs(struct daemon *d, const struct daemon_options *opt,
 	m.mounted = mounted;
 	m.unmounted = unmounted;
 	m.keep = keep;
+	m.follow_ms = follow_ms;
 	m.ctx = d;
 	d->mounts = mounts_new(&m);
 	d->antares = antares_new(d);

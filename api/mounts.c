@@ -167,19 +167,12 @@ static void attempt(struct wanted *w)
 		fs_mount_info_done(&info);
 }
 
-static void run(struct pool_task *t)
+void wanted_done(struct wanted *w)
 {
-	struct wanted *w = container_of(t, struct wanted, task);
 	struct mounts *m = w->mounts;
-	bool gone;
+	bool gone = w->gone;
 
-	if (!__atomic_load_n(&m->ending, __ATOMIC_RELAXED))
-		attempt(w);
-	else
-		lock_take(&m->lock);
 	w->busy = false;
-	w->tried = true;
-	gone = w->gone;
 	if (gone)
 		wanted_unlink(w);
 	pthread_cond_broadcast(&m->changed);
@@ -192,10 +185,22 @@ static void run(struct pool_task *t)
 		wanted_free(w);
 }
 
-static void start(struct wanted *w)
+static void run(struct pool_task *t)
+{
+	struct wanted *w = container_of(t, struct wanted, task);
+
+	if (!__atomic_load_n(&w->mounts->ending, __ATOMIC_RELAXED))
+		attempt(w);
+	else
+		lock_take(&w->mounts->lock);
+	w->tried = true;
+	wanted_done(w);
+}
+
+static void start(struct wanted *w, void (*fn)(struct pool_task *t))
 {
 	w->busy = true;
-	w->task.run = run;
+	w->task.run = fn;
 	pool_add(w->mounts->pool, &w->task);
 }
 
@@ -247,7 +252,9 @@ static void *retry(void *arg)
 		for (struct wanted *w = m->first; w; w = w->next) {
 			if (!w->there && !w->busy && !w->gone &&
 			    w->next_try <= now)
-				start(w);
+				start(w, run);
+			else if (mounts_follow_due(w, now))
+				start(w, mounts_follow);
 		}
 		lock_wait(&m->changed, &m->lock, now + NS_PER_S);
 		lock_drop(&m->lock);

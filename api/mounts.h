@@ -28,6 +28,9 @@ struct mounts_options {
 	void (*unmounted)(void *ctx, const char *id);
 	/* Shall a recorded mount come back? May be NULL: yes. */
 	bool (*keep)(void *ctx, const char *dir);
+	/* How often mounts of the latest revision of this source look for a
+	 * newer one; 0 never. May be NULL: never. */
+	int64_t (*follow_ms)(void *ctx, const char *source);
 	void *ctx;
 };
 

@@ -31,6 +31,8 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	char *why;
 	unsigned attempts;
 	int64_t next_try;
+	int64_t next_look; /* for a newer revision; 0: not yet decided */
+	int look_error;    /* of the last look */
 };
 
 struct mounts {
@@ -50,6 +52,15 @@ struct mounts {
 void wanted_free(struct wanted *w);
 void wanted_link(struct mounts *m, struct wanted *w); /* lock held */
 struct wanted *wanted_at(struct mounts *m, const char *dir); /* lock held */
+
+/* The attempt or look of a busy one is over: it is not busy any more, or freed if
+ * it was removed meanwhile. Lock held, dropped. */
+void wanted_done(struct wanted *w);
+
+/* mounts_follow.c: is it time to look for a newer revision (lock held)? Then in the
+ * pool, with w->busy. */
+bool mounts_follow_due(struct wanted *w, int64_t now);
+void mounts_follow(struct pool_task *t);
 
 /* mounts_config.c: add what the configuration wants */
 void mounts_configured(struct mounts *m, const struct config *c);

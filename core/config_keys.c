@@ -110,6 +110,8 @@ const struct config_key config_keys[] = {
   .doc = "file with a token for the Mono server; better inside [source.NAME]" },
 { "mono.header", NULL, CONFIG_SECRET, NULL,
   .doc = "header for every request to the server, \"Name: value\"" },
+{ "mono.poll_interval", NULL, CONFIG_DURATION, "0s", .min = 0, .max = DAY_MS, .unit = "s",
+  .doc = "mounts of main look for a newer commit this often, and move on; 0: pinned" },
 { "mono.import_dir", NULL, CONFIG_STRING, "third-party",
   .doc = "directory of the monorepo that holds imported repositories" },
 
