@@ -14,16 +14,24 @@ printf '//:all\n' >"$SCRATCH/repo/project/BUCK"
 git_commit "$SCRATCH/repo" buck
 start_mono
 
-# -- what the Dockerfile copies, over the system's own directories
-ROOT=$SCRATCH/root
+# -- what the Dockerfile copies, over the system's own directories; or an image that
+# was built (tests/proof/image.sh)
+ROOT=${DEV_IMAGE_ROOT:-$SCRATCH/root}
 BIN=$SCRATCH/bin
-mkdir -p "$ROOT"/{app/config,workspace,data,usr,etc,dev,proc,tmp,run} "$BIN"
-cp "$SCORPIO" "$SCORPIO_SRC/packaging/orion" "$BIN"
-cp "$SCORPIO_SRC/packaging/entrypoint.sh" "$ROOT/app"
-cp "$SCORPIO_SRC/packaging/scorpio.toml.template" "$ROOT/app/config"
-for d in bin sbin lib lib64; do
-    if [ -L "/$d" ]; then cp -P "/$d" "$ROOT"; else mkdir "$ROOT/$d"; fi
-done
+mkdir -p "$BIN"
+if [ "${DEV_IMAGE_ROOT:-}" ]; then
+    export SHARED="dev"
+    cp -a "$ROOT/usr/local/bin/." "$BIN"
+else
+    export SHARED="bin sbin lib lib64 usr etc dev"
+    mkdir -p "$ROOT"/{app/config,workspace,data,usr,etc,dev,proc,tmp,run}
+    cp "$SCORPIO" "$SCORPIO_SRC/packaging/orion" "$BIN"
+    cp "$SCORPIO_SRC/packaging/entrypoint.sh" "$ROOT/app"
+    cp "$SCORPIO_SRC/packaging/scorpio.toml.template" "$ROOT/app/config"
+    for d in bin sbin lib lib64; do
+        if [ -L "/$d" ]; then cp -P "/$d" "$ROOT"; else mkdir "$ROOT/$d"; fi
+    done
+fi
 
 # docker_run [NAME=VALUE...] -- ARGS... : in a subshell, which it becomes
 docker_run() {
@@ -33,7 +41,7 @@ docker_run() {
     exec unshare -m --propagation private bash -ec '
         root=$1 bin=$2
         shift 2
-        for d in bin sbin lib lib64 usr etc dev; do
+        for d in $SHARED; do
             [ -L "$root/$d" ] || mount --rbind "/$d" "$root/$d"
         done
         mount -t proc proc "$root/proc"
@@ -44,7 +52,7 @@ docker_run() {
             mount -o remount,bind,ro "$root/app/config/scorpio.toml"
         }
         [ -z "${NO_FUSE:-}" ] || mount -t tmpfs none "$root/dev"
-        unset CUSTOM NO_FUSE
+        unset CUSTOM NO_FUSE SHARED
         cd "$root/workspace"
         exec chroot "$root" env -i HOME=/root \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
