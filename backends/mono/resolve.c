@@ -130,6 +130,65 @@ static int find_commit(struct mono *m, const char *spec,
 	return rc < 0 ? rc : unknown(m, spec);
 }
 
+/* -- commits of an earlier daemon ------------------------------------------ */
+
+/* One fact for each: time, do listings tell modes, the body of the root tree. */
+#define FACT_HEAD 9u
+#define FACT_MAX (32u << 10)
+
+static void fact_name(const char *hex, char out[64])
+{
+	snprintf(out, 64, "commit/%s", hex);
+}
+
+static void remember(struct mono *m, const struct monocommit *c,
+		     const char *body, size_t len)
+{
+	const struct scorpio_host *h = m->host;
+	auto_free uint8_t *fact = NULL;
+	char name[64];
+
+	if (!SCORPIO_HAS(h, remember) || len > FACT_MAX - FACT_HEAD)
+		return;
+	fact = malloc(FACT_HEAD + len);
+	if (!fact)
+		return;
+	for (unsigned i = 0; i < 8; i++)
+		fact[i] = (uint8_t)((uint64_t)c->time_ns >> 8 * i);
+	fact[8] = __atomic_load_n(&m->extras, __ATOMIC_RELAXED);
+	memcpy(fact + FACT_HEAD, body, len);
+	fact_name(c->hex, name);
+	h->remember(h, name, fact, FACT_HEAD + len); /* or it is asked again */
+}
+
+/* What a commit's root is never changes: no server is needed to come back. */
+static bool recall(struct mono *m, struct monocommit *c)
+{
+	const struct scorpio_host *h = m->host;
+	auto_free uint8_t *fact = malloc(FACT_MAX);
+	uint64_t time = 0;
+	char name[64], *body;
+	int64_t n = -1;
+
+	fact_name(c->hex, name);
+	if (fact && SCORPIO_HAS(h, recall))
+		n = h->recall(h, name, fact, FACT_MAX);
+	if (n <= (int64_t)FACT_HEAD || n > (int64_t)FACT_MAX)
+		return false;
+	n -= FACT_HEAD;
+	body = malloc((size_t)n + 1);
+	if (!body)
+		return false;
+	memcpy(body, fact + FACT_HEAD, (size_t)n);
+	for (unsigned i = 0; i < 8; i++)
+		time |= (uint64_t)fact[i] << 8 * i;
+	c->time_ns = (int64_t)time;
+	monotree_id(body, (size_t)n, c->root);
+	__atomic_store_n(&m->extras, fact[8] == 1, __ATOMIC_RELAXED);
+	monocommits_add(m->commits, c, body, (size_t)n);
+	return true;
+}
+
 /* -- its root tree --------------------------------------------------------- */
 
 /* What a commit's root holds; the modes of its files come from main's root, as
@@ -154,6 +213,7 @@ static int settle_root(struct mono *m, struct monocommit *c,
 	if (!body)
 		return -ENOMEM;
 	monotree_id(body, len, c->root);
+	remember(m, c, body, len);
 	monocommits_add(m->commits, c, body, len);
 	return 0;
 }
@@ -192,6 +252,7 @@ static int look(struct mono *m, struct monocommit *c, bool *ret_same)
 		*ret_same = len && monolist_same(&at, &now);
 		if (*ret_same) {
 			memcpy(c->root, id, MONO_OID);
+			remember(m, c, body, len);
 			monocommits_add(m->commits, c, body, len);
 			body = NULL;
 		} else {
@@ -245,6 +306,10 @@ static int resolve_base(struct mono *m, const char *spec,
 				"at most %u characters of UTF-8 and no blanks",
 				m->shown, SPEC_MAX);
 	known = is_commit(spec) && monocommits_find(m->commits, spec, &c);
+	if (!known && is_commit(spec)) {
+		memcpy(c.hex, spec, sizeof(c.hex));
+		known = recall(m, &c);
+	}
 	if (!known) {
 		rc = find_commit(m, spec, &c);
 		if (rc == 0 && is_commit(spec))
