@@ -59,6 +59,18 @@ const char *unpack_name(enum unpack_kind kind)
 	return "?";
 }
 
+const char *unpack_suffix(enum unpack_kind kind)
+{
+	static const char *const ends[] = {
+		[UNPACK_NONE] = "", [UNPACK_XZ] = ".xz",
+		[UNPACK_BZIP2] = ".bz2", [UNPACK_ZSTD] = ".zst",
+		[UNPACK_BROTLI] = ".br", [UNPACK_GZIP] = ".gz",
+		[UNPACK_LZMA] = ".lzma",
+	};
+
+	return ends[kind];
+}
+
 static bool begin(struct unpack *u)
 {
 	switch (u->kind) {

@@ -25,6 +25,8 @@ enum unpack_kind {
 /* By its name in a narinfo; "" is bzip2. */
 bool unpack_kind_of(const char *name, enum unpack_kind *ret);
 const char *unpack_name(enum unpack_kind kind);
+/* What a file's name ends in after ".nar". */
+const char *unpack_suffix(enum unpack_kind kind);
 
 struct unpack;
 typedef int (*unpack_fn)(void *ctx, const void *data, size_t n);

@@ -10,6 +10,7 @@
 
 #define UP (SCORPIO_ROUTE_OPEN | SCORPIO_ROUTE_UPLOAD)
 #define DOWN SCORPIO_ROUTE_OPEN
+#define CACHIX "/api/v1/cache/{cache}"
 /* the first cache is at the root as well */
 #define BOTH(method, at, run, flags)                                           \
 	{ method, at, run, flags, 0 }, { method, "/{cache}" at, run, flags, 0 }
@@ -28,6 +29,22 @@ static const struct scorpio_route routes[] = {
 	BOTH("PUT", "/realisations/{name}", take_realisation, UP),
 	BOTH("PUT", "/debuginfo/{name}", take_debuginfo, UP),
 	BOTH("PUT", "/build-trace-v2/{drv}/{name}", take_trace, UP),
+	{ "GET", "/{cache}/pins", send_pins, DOWN, 0 },
+	{ "PUT", "/{cache}/pins/{name}", take_pin, DOWN, 0 },
+	{ "DELETE", "/{cache}/pins/{name}", drop_pin, DOWN, 0 },
+	{ "POST", "/{cache}/gc", run_gc, DOWN, 0 },
+	{ "POST", "/_api/v1/get-missing-paths", attic_missing, DOWN, 0 },
+	{ "PUT", "/_api/v1/upload-path", attic_upload, UP, 0 },
+	{ "GET", "/_api/v1/cache-config/{cache}", attic_config, DOWN, 0 },
+	{ "GET", CACHIX, cachix_info, DOWN, 0 },
+	{ "POST", CACHIX "/narinfo", cachix_missing, DOWN, 0 },
+	{ "POST", CACHIX "/multipart-nar", cachix_begin, DOWN, 0 },
+	{ "POST", CACHIX "/multipart-nar/{id}", cachix_part_url, DOWN, 0 },
+	{ "PUT", CACHIX "/parts/{id}/{part}", cachix_part, UP, 0 },
+	{ "POST", CACHIX "/multipart-nar/{id}/complete", cachix_complete, DOWN,
+	  0 },
+	{ "POST", CACHIX "/multipart-nar/{id}/abort", cachix_abort, DOWN, 0 },
+	{ "POST", CACHIX "/pin", cachix_pin, DOWN, 0 },
 	{ NULL, NULL, NULL, 0, 0 },
 };
 
@@ -107,14 +124,13 @@ static bool may(struct nixcache_role *s, const struct scorpio_request *r,
 			 listed(s->write_tokens, cache, token)));
 }
 
-struct nixcached *cache_of(struct nixcache_role *s, struct scorpio_request *r,
-			   bool write)
+struct nixcached *cache_named(struct nixcache_role *s, struct scorpio_request *r,
+			      const char *name, bool write)
 {
 	static const char *const ask[] = {
 		"WWW-Authenticate: Basic realm=\"nixcache\"", NULL };
 	static const char why[] = "a token for this is needed: password in "
 				  "netrc, or Authorization: Bearer TOKEN\n";
-	const char *name = s->http->param(r, "cache");
 	struct nixcached *c = NULL;
 
 	for (unsigned i = 0; i < s->n_caches && !c; i++)
@@ -129,13 +145,19 @@ struct nixcached *cache_of(struct nixcache_role *s, struct scorpio_request *r,
 	return c;
 }
 
+struct nixcached *cache_of(struct nixcache_role *s, struct scorpio_request *r,
+			   bool write)
+{
+	return cache_named(s, r, s->http->param(r, "cache"), write);
+}
+
 /* -- start ------------------------------------------------------------------------------------ */
 
 static bool cache_name_ok(const char *p, size_t n)
 {
 	static const char *const taken[] = { "nar", "log", "realisations",
 					     "debuginfo", "build-trace-v2",
-					     "healthz" };
+					     "healthz", "api" };
 
 	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 		if (strlen(taken[i]) == n && !strncmp(taken[i], p, n))
@@ -147,7 +169,8 @@ static bool cache_name_ok(const char *p, size_t n)
 static int make_dirs(struct nixcached *c, const char *base)
 {
 	static const char *const subs[] = { "nar", "log", "realisations",
-					    "debuginfo", "build-trace-v2" };
+					    "debuginfo", "build-trace-v2",
+					    "pins", "parts" };
 
 	if (mkdir(base, 0755) && errno != EEXIST)
 		return rolefail(c->role, -errno, "%s: %s", base,
@@ -265,6 +288,10 @@ static int configure(struct nixcache_role *s)
 	s->read_tokens = h->config_string(c, "read_tokens", NULL);
 	s->write_tokens = h->config_string(c, "write_tokens", NULL);
 	s->priority = h->config_int(c, "priority", 30);
+	s->gc.keep_s = h->config_int(c, "keep_duration", 0);
+	s->gc.max_used = (uint64_t)h->config_int(c, "max_used_space", 0);
+	s->gc.min_free = (uint64_t)h->config_int(c, "min_free_space", 0);
+	s->gc.reserved = (uint64_t)h->config_int(c, "reserved_space", 0);
 	s->nar_max = (uint64_t)h->config_int(c, "nar_max", 68719476736);
 	s->negative_ms = h->config_int(c, "negative_ttl", 30) * 1000;
 	rc = s->format.store_dir ? nixtrust_new(&s->format, &s->format.trust)
@@ -325,6 +352,7 @@ static void role_stop(void *self)
 	if (s->server)
 		s->http->close(s->server);
 	pull_stop_all(s);
+	gc_stop(s);
 	for (unsigned i = 0; i < s->n_caches; i++) {
 		if (s->caches[i].fd >= 0)
 			close(s->caches[i].fd);
@@ -366,6 +394,8 @@ static int role_start(const struct scorpio_host *h,
 			       "the role needs");
 	if (!rc)
 		rc = serve(s);
+	if (!rc)
+		rc = gc_start(s);
 	if (rc < 0)
 		role_stop(s);
 	else

@@ -22,6 +22,7 @@
 #include "pieces.h"
 #include "trust.h"
 
+#include <jansson.h>
 #include <scorpio/role.h>
 
 #define NIXCACHE_NAMES_MAX 32u
@@ -29,12 +30,22 @@
 #define NIXCACHE_TEXT_MAX (8u << 20) /* logs, realisations, ... */
 #define NIXCACHE_MISSES 4096u
 #define NIXCACHE_KEYS_MAX 8u
+#define NIXCACHE_USE_S 3600 /* a use is noted once in that time */
+#define NIXCACHE_GC_S 600
 
 struct pull;
 
 struct nixkey { /* to sign with */
 	char *name;
 	EVP_PKEY *key;
+};
+
+/* What may be removed, see gc.c. */
+struct gc_rule {
+	int64_t keep_s;    /* not what was used since */
+	uint64_t max_used; /* bytes of a cache; 0: no limit */
+	uint64_t min_free; /* bytes of the disk */
+	uint64_t reserved; /* never below */
 };
 
 struct nixcached { /* one named cache */
@@ -58,6 +69,10 @@ struct nixcache_role {
 	const char *read_tokens, *write_tokens; /* "CACHE:TOKEN ..." */
 	uint64_t nar_max;
 	int64_t priority, negative_ms;
+
+	struct gc_rule gc;
+	pthread_t gc_thread;
+	bool gc_runs;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -123,6 +138,20 @@ char *listing_text(const struct nartree *t);
 
 int take_info(void *ctx, struct scorpio_request *r); /* PUT {file} */
 int take_nar(void *ctx, struct scorpio_request *r);
+/* Name the archive in fd nar/NAME if it is sound; *ret: what it holds. */
+int keep_nar(struct nixcached *c, const char *name, int fd, uint64_t size,
+	     enum unpack_kind kind, struct sum *ret);
+/* The same in a file of which nothing is known; its name is made from its hash. */
+int keep_any(struct nixcached *c, int fd, uint64_t size, enum unpack_kind kind,
+	     struct sum *ret, char ret_name[128]);
+/* A description, if it is that of an archive here; refs: and if all it refers to
+ * is here. */
+int keep_info(struct nixcached *c, const char *file, const char *text,
+	      size_t len, bool refs);
+/* Is the path of this hash, or base name, here or upstream? */
+bool path_is_here(struct nixcached *c, const char *base);
+/* 201, or 400 with the reason; other errors are returned. */
+int answer_upload(struct nixcache_role *s, struct scorpio_request *r, int rc);
 int take_log(void *ctx, struct scorpio_request *r);
 int take_realisation(void *ctx, struct scorpio_request *r);
 int take_trace(void *ctx, struct scorpio_request *r);
@@ -160,6 +189,8 @@ int send_pieces(struct nixcached *c, struct scorpio_request *r,
 		const char *hash);
 /* "NAME:BASE64" of the signature; caller frees. NULL: it cannot be made. */
 char *key_sign(const struct nixkey *k, const char *text);
+/* "NAME:BASE64" of the public key; caller frees. */
+char *key_public(const struct nixkey *k);
 
 /* -- send.c: answers ------------------------------------------------------------------ */
 
@@ -170,6 +201,9 @@ int send_realisation(void *ctx, struct scorpio_request *r);
 int send_trace(void *ctx, struct scorpio_request *r);
 int send_debuginfo(void *ctx, struct scorpio_request *r);
 int send_health(void *ctx, struct scorpio_request *r);
+/* v is taken. */
+int send_json(struct nixcache_role *s, struct scorpio_request *r, int status,
+	      json_t *v);
 /* The description of HASH.narinfo, pulled if need be, signed; caller frees. */
 int info_text(struct nixcached *c, const char *file, char **ret);
 int send_status(struct nixcache_role *s, struct scorpio_request *r, int status,
@@ -180,5 +214,61 @@ int send_status(struct nixcache_role *s, struct scorpio_request *r, int status,
 /* The cache that a request is for, if it may be asked so. NULL: answered. */
 struct nixcached *cache_of(struct nixcache_role *s, struct scorpio_request *r,
 			   bool write);
+/* The same by name; NULL is the first. */
+struct nixcached *cache_named(struct nixcache_role *s, struct scorpio_request *r,
+			      const char *name, bool write);
+
+/* -- gc.c, pins.c: what stays ------------------------------------------------------------ */
+
+struct gc_result {
+	size_t removed;
+	uint64_t freed, used; /* bytes */
+};
+int gc_run(struct nixcached *c, const struct gc_rule *rule,
+	   struct gc_result *ret);
+int gc_start(struct nixcache_role *s);
+void gc_stop(struct nixcache_role *s); /* stopping is set */
+/* Note that a file was used. */
+void file_used(struct nixcached *c, const char *path);
+/* fn with the base name of each path that a pin holds now. */
+void pins_each(struct nixcached *c, void (*fn)(void *ctx, const char *base),
+	       void *ctx);
+/* days or revisions: how long; both 0: for ever. -ENOENT: it is not here. */
+int pin_set(struct nixcached *c, const char *name, const char *base,
+	    int64_t days, int64_t revisions);
+int take_pin(void *ctx, struct scorpio_request *r);
+int drop_pin(void *ctx, struct scorpio_request *r);
+int send_pins(void *ctx, struct scorpio_request *r);
+int run_gc(void *ctx, struct scorpio_request *r);
+
+/* -- attic.c, cachix.c: other clients' ways to push ---------------------------------------- */
+
+/* A path as those clients tell of it. Texts are borrowed. */
+struct told {
+	const char *base; /* "HASH-NAME", or with the store directory */
+	const char *nar;  /* file below nar/ */
+	const struct sum *sum;
+	const char *deriver, *ca; /* NULL: none */
+	json_t *refs, *sigs;      /* arrays of texts; may be NULL */
+};
+/* Make its description and keep it. */
+int keep_told(struct nixcached *c, const struct told *t);
+/* The body of a request as JSON; NULL: answered. */
+json_t *body_json(struct nixcache_role *s, struct scorpio_request *r);
+/* Bytes [from, size) of a file as a file of its own. */
+int copy_tail(struct nixcached *c, int fd, uint64_t from, uint64_t size, int out);
+/* "sha256:..." in any spelling, or the digits alone. */
+bool told_hash(const char *text, uint8_t out[NIX_SHA256]);
+int attic_missing(void *ctx, struct scorpio_request *r);
+int attic_upload(void *ctx, struct scorpio_request *r);
+int attic_config(void *ctx, struct scorpio_request *r);
+int cachix_info(void *ctx, struct scorpio_request *r);
+int cachix_missing(void *ctx, struct scorpio_request *r);
+int cachix_begin(void *ctx, struct scorpio_request *r);
+int cachix_part_url(void *ctx, struct scorpio_request *r);
+int cachix_part(void *ctx, struct scorpio_request *r);
+int cachix_complete(void *ctx, struct scorpio_request *r);
+int cachix_abort(void *ctx, struct scorpio_request *r);
+int cachix_pin(void *ctx, struct scorpio_request *r);
 
 #endif

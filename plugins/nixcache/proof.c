@@ -139,3 +139,16 @@ int send_pieces(struct nixcached *c, struct scorpio_request *r,
 	return rc ? send_status(s, r, 404, "404\n")
 		  : s->http->reply(r, 200, headers, text, len);
 }
+
+char *key_public(const struct nixkey *k)
+{
+	unsigned char b64[64];
+	uint8_t raw[32];
+	size_t len = sizeof(raw);
+	char *out;
+
+	if (EVP_PKEY_get_raw_public_key(k->key, raw, &len) != 1)
+		return NULL;
+	EVP_EncodeBlock(b64, raw, (int)len);
+	return asprintf(&out, "%s:%s", k->name, b64) < 0 ? NULL : out;
+}

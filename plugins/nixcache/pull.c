@@ -81,18 +81,6 @@ static int get_text(struct nixcache_role *s, const char *base,
 	return rc;
 }
 
-static const char *suffix_of(enum unpack_kind kind)
-{
-	static const char *const ends[] = {
-		[UNPACK_NONE] = "", [UNPACK_XZ] = ".xz",
-		[UNPACK_BZIP2] = ".bz2", [UNPACK_ZSTD] = ".zst",
-		[UNPACK_BROTLI] = ".br", [UNPACK_GZIP] = ".gz",
-		[UNPACK_LZMA] = ".lzma",
-	};
-
-	return ends[kind];
-}
-
 /* The same text with our URL. Caller frees. */
 static char *with_url(const char *text, const char *url)
 {
@@ -116,8 +104,24 @@ static char *with_url(const char *text, const char *url)
 	return out;
 }
 
+/* The upstream's own name of it, which debuginfo and older descriptions have,
+ * leads to ours: nar/.NAME.as */
+static int keep_alias(struct nixcached *c, const char *theirs, const char *ours)
+{
+	auto_free char *path = NULL;
+
+	if (strncmp(theirs, "nar/", 4) != 0 || !file_name_ok(theirs + 4) ||
+	    !strcmp(theirs + 4, ours))
+		return 0;
+	if (asprintf(&path, "nar/.%s.as", theirs + 4) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return file_write(c, path, ours, strlen(ours));
+}
+
 /* Note where the archive is, then give the description. */
-static int keep_info(struct nixcached *c, const char *base,
+static int keep_pulled(struct nixcached *c, const char *base,
 		     const struct narinfo *i, const char *text,
 		     const char *file)
 {
@@ -128,7 +132,7 @@ static int keep_info(struct nixcached *c, const char *base,
 
 	snprintf(url, sizeof(url), "nar/%s.nar%s",
 		 nix32_encode(i->nar_hash, NIX_SHA256, b32),
-		 suffix_of(i->compression));
+		 unpack_suffix(i->compression));
 	ours = with_url(text, url);
 	if (!ours || asprintf(&path, "nar/.%s.from", url + 4) < 0) {
 		path = NULL;
@@ -143,6 +147,8 @@ static int keep_info(struct nixcached *c, const char *base,
 		return -ENOMEM;
 	}
 	rc = file_write(c, path, from, strlen(from));
+	if (!rc)
+		rc = keep_alias(c, i->url, url + 4);
 	return rc ? rc : file_write(c, file, ours, strlen(ours));
 }
 
@@ -181,7 +187,7 @@ static int ask_one(struct nixcached *c, const char *base, const char *file,
 	if (!rc)
 		pull_listing(c, base, file);
 	if (!rc)
-		rc = keep_info(c, base, i, b.p, file);
+		rc = keep_pulled(c, base, i, b.p, file);
 	narinfo_free(i);
 	free(b.p);
 	return rc;

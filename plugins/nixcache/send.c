@@ -20,6 +20,19 @@ int send_status(struct nixcache_role *s, struct scorpio_request *r, int status,
 	return s->http->reply(r, status, text_headers, text, strlen(text));
 }
 
+int send_json(struct nixcache_role *s, struct scorpio_request *r, int status,
+	      json_t *v)
+{
+	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
+	int rc = text ? s->http->reply(r, status, json_headers, text,
+				       strlen(text))
+		      : -ENOMEM;
+
+	json_decref(v);
+	free(text);
+	return rc;
+}
+
 static int not_here(struct nixcache_role *s, struct scorpio_request *r)
 {
 	return send_status(s, r, 404, "404\n");
@@ -82,6 +95,8 @@ int info_text(struct nixcached *c, const char *file, char **ret)
 	if (!nix32_decode(file, NIX_HASH_TEXT, hash, NIX_HASH))
 		return -ENOENT;
 	rc = file_read(c, file, NIX_NARINFO_MAX, ret, &len);
+	if (!rc)
+		file_used(c, file);
 	if (rc == -ENOENT) {
 		rc = pull_info(c, hash);
 		if (!rc)
@@ -274,30 +289,82 @@ static int send_kept(struct nixcached *c, struct scorpio_request *r, int fd)
 				   part.n);
 }
 
+static int64_t no_body(void *ctx, uint64_t pos, void *buf, uint64_t n)
+{
+	(void)ctx;
+	(void)pos;
+	(void)buf;
+	(void)n;
+	return -EIO;
+}
+
+static void no_done(void *ctx)
+{
+	(void)ctx;
+}
+
+/* HEAD of what is not here: who only asks does not set off a transfer. */
+static int send_known(struct nixcached *c, struct scorpio_request *r,
+		      const char *name)
+{
+	struct scorpio_body b = { .struct_size = sizeof(b), .read = no_body,
+				  .done = no_done };
+	struct part part = { .status = 200 };
+	int rc = pull_known(c, name, NULL, &b.size);
+
+	if (rc)
+		return rc == -ENOENT ? not_here(c->role, r) : rc;
+	if (!b.size)
+		b.size = SCORPIO_SIZE_UNKNOWN;
+	const char *const headers[] = NAR_HEADERS(part);
+
+	return c->role->http->reply_body(r, 200, headers, &b);
+}
+
+/* An upstream's name of an archive is ours (pull.c). */
+static const char *our_name(struct nixcached *c, const char *name,
+			    char alias[256])
+{
+	auto_free char *path = NULL, *text = NULL;
+	size_t len;
+
+	if (asprintf(&path, "nar/.%s.as", name) < 0) {
+		path = NULL;
+		return name;
+	}
+	if (!file_is(c, path) || file_read(c, path, 250, &text, &len) ||
+	    !file_name_ok(text))
+		return name;
+	snprintf(alias, 256, "%s", text);
+	return alias;
+}
+
 int send_nar(void *ctx, struct scorpio_request *r)
 {
 	struct nixcache_role *s = ctx;
 	const char *name = s->http->param(r, "name");
 	struct nixcached *c = cache_of(s, r, false);
 	auto_free char *path = NULL;
+	char alias[256];
 	int fd, rc;
 
 	if (!c)
 		return 0;
 	if (!file_name_ok(name))
 		return not_here(s, r);
+	name = our_name(c, name, alias);
 	if (asprintf(&path, "nar/%s", name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
 	fd = openat(c->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	/* a client that only asks must not set off a transfer */
 	if (fd < 0 && !strcmp(s->http->method(r), "HEAD"))
-		return not_here(s, r);
+		return send_known(c, r, name);
 	if (fd < 0) {
 		rc = send_through(c, r, name);
 		return rc == -ENOTSUP ? send_along(c, r, name) : rc;
 	}
+	file_used(c, path);
 	rc = send_kept(c, r, fd);
 	close(fd);
 	return rc;
@@ -310,11 +377,24 @@ static int send_text(struct nixcache_role *s, struct scorpio_request *r,
 {
 	struct nixcached *c = cache_of(s, r, false);
 	auto_free char *path = c ? text_path(c, r, kind, false) : NULL;
+	auto_free char *text = NULL;
+	size_t len;
+	int rc;
 
 	if (!c)
 		return 0;
-	return path ? send_text_file(c, r, path, NIXCACHE_TEXT_MAX, headers)
-		    : not_here(s, r);
+	if (!path)
+		return not_here(s, r);
+	if (!file_is(c, path) && s->n_upstreams) {
+		rc = pull_text(c, path, NIXCACHE_TEXT_MAX, &text, &len);
+		if (!rc) /* its directory, if it has one of its own */
+			free(text_path(c, r, kind, true));
+		if (!rc)
+			rc = file_write(c, path, text, len);
+		if (rc && rc != -ENOENT)
+			return rc;
+	}
+	return send_text_file(c, r, path, NIXCACHE_TEXT_MAX, headers);
 }
 
 int send_log(void *ctx, struct scorpio_request *r)

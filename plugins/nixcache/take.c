@@ -67,29 +67,59 @@ static enum unpack_kind kind_of(int fd, enum unpack_kind told)
 		       : told;
 }
 
-static int keep_upload(struct nixcached *c, const char *name, int fd,
-		       uint64_t size, enum unpack_kind kind)
+static int keep_checked(struct nixcached *c, const char *name, int fd,
+			struct check *k, const struct nartree *t)
+{
+	int rc = keep_listing(c, name, t);
+
+	return rc ? rc : check_keep(c, fd, name, k);
+}
+
+/* name "": made from the hash. */
+static int keep_upload(struct nixcached *c, char name[300], int fd,
+		       uint64_t size, enum unpack_kind kind, struct sum *ret)
 {
 	struct check *k = check_new(c->role, kind);
+	char b32[NIX32_SHA256 + 1];
 	struct nartree *t = NULL;
-	struct sum sum;
 	int rc = k ? check_file(c, fd, size, k) : -ENOMEM;
 
 	if (!rc)
-		rc = check_end(k, &sum, &t);
-	if (!rc && !named_well(name, &sum))
+		rc = check_end(k, ret, &t);
+	if (!rc && !*name)
+		snprintf(name, 300, "%s.nar%s",
+			 nix32_encode(ret->file_hash, NIX_SHA256, b32),
+			 unpack_suffix(kind));
+	if (!rc && !named_well(name, ret))
 		rc = rolefail(c->role, -EBADMSG, "%s is not what was sent: its "
 			      "hash is another", name);
 	if (!rc)
-		rc = keep_listing(c, name, t);
-	if (!rc)
-		rc = check_keep(c, fd, name, k);
+		rc = keep_checked(c, name, fd, k, t);
 	nartree_free(t);
 	check_free(k);
 	return rc;
 }
 
-static int answer(struct nixcache_role *s, struct scorpio_request *r, int rc)
+int keep_nar(struct nixcached *c, const char *name, int fd, uint64_t size,
+	     enum unpack_kind kind, struct sum *ret)
+{
+	char copy[300];
+
+	snprintf(copy, sizeof(copy), "%s", name);
+	return keep_upload(c, copy, fd, size, kind_of(fd, kind), ret);
+}
+
+int keep_any(struct nixcached *c, int fd, uint64_t size, enum unpack_kind kind,
+	     struct sum *ret, char ret_name[128])
+{
+	char name[300] = "";
+	int rc = keep_upload(c, name, fd, size, kind, ret);
+
+	snprintf(ret_name, 128, "%s", name);
+	return rc;
+}
+
+int answer_upload(struct nixcache_role *s, struct scorpio_request *r, int rc)
 {
 	const char *why = s->host->error_text(s->host, rc);
 
@@ -107,6 +137,7 @@ int take_nar(void *ctx, struct scorpio_request *r)
 	const char *name = s->http->param(r, "name");
 	struct nixcached *c = cache_of(s, r, true);
 	enum unpack_kind kind;
+	struct sum sum;
 	uint64_t size;
 	int fd;
 
@@ -116,12 +147,12 @@ int take_nar(void *ctx, struct scorpio_request *r)
 	if (!file_name_ok(name) || !file_kind(name, &kind) || fd < 0)
 		return send_status(s, r, 400, "not the name of an archive: "
 				   "HASH.nar, .nar.xz, .nar.zst, ...\n");
-	return answer(s, r, keep_upload(c, name, fd, size, kind_of(fd, kind)));
+	return answer_upload(s, r, keep_nar(c, name, fd, size, kind, &sum));
 }
 
 /* -- descriptions ---------------------------------------------------------------------- */
 
-static bool is_here(struct nixcached *c, const char *base)
+bool path_is_here(struct nixcached *c, const char *base)
 {
 	char name[NIX_HASH_TEXT + sizeof(".narinfo")];
 	uint8_t hash[NIX_HASH];
@@ -133,7 +164,7 @@ static bool is_here(struct nixcached *c, const char *base)
 }
 
 static int check_info(struct nixcached *c, const char *file,
-		      const struct narinfo *i)
+		      const struct narinfo *i, bool refs)
 {
 	struct sum sum;
 
@@ -149,8 +180,8 @@ static int check_info(struct nixcached *c, const char *file,
 	    (i->file_size && i->file_size != sum.file_size))
 		return rolefail(c->role, -EBADMSG, "%s: NarHash or NarSize is "
 				"not that of its archive", i->base);
-	for (uint32_t k = 0; k < i->n_refs; k++) {
-		if (!strcmp(i->refs[k], i->base) || is_here(c, i->refs[k]))
+	for (uint32_t k = 0; refs && k < i->n_refs; k++) {
+		if (!strcmp(i->refs[k], i->base) || path_is_here(c, i->refs[k]))
 			continue;
 		return rolefail(c->role, -EBADMSG, "%s refers to %s, which is "
 				"not here: send that first", i->base,
@@ -178,8 +209,8 @@ static int name_listing(struct nixcached *c, const struct narinfo *i)
 	return rc ? rc : file_write(c, to, text, len);
 }
 
-static int keep_info(struct nixcached *c, const char *file, const char *text,
-		     size_t len)
+int keep_info(struct nixcached *c, const char *file, const char *text,
+	      size_t len, bool refs)
 {
 	const char *why;
 	struct narinfo *i = NULL;
@@ -187,7 +218,7 @@ static int keep_info(struct nixcached *c, const char *file, const char *text,
 
 	if (rc)
 		return rolefail(c->role, -EBADMSG, "%s: %s", file, why);
-	rc = check_info(c, file, i);
+	rc = check_info(c, file, i, refs);
 	if (!rc)
 		rc = name_listing(c, i);
 	if (!rc)
@@ -244,7 +275,7 @@ int take_info(void *ctx, struct scorpio_request *r)
 	    strlen(file) != NIX_HASH_TEXT + 8)
 		return send_status(s, r, 404, "nothing of a binary cache\n");
 	rc = body_text(s, r, NIX_NARINFO_MAX, &text, &len);
-	return answer(s, r, rc ? rc : keep_info(c, file, text, len));
+	return answer_upload(s, r, rc ? rc : keep_info(c, file, text, len, true));
 }
 
 /* -- logs, realisations and the like: kept as they come --------------------------------- */
@@ -265,7 +296,7 @@ static int take_text(struct nixcache_role *s, struct scorpio_request *r,
 	if (!path)
 		return send_status(s, r, 400, "not a name\n");
 	rc = body_text(s, r, NIXCACHE_TEXT_MAX, &text, &len);
-	return answer(s, r, rc ? rc : file_write(c, path, text, len));
+	return answer_upload(s, r, rc ? rc : file_write(c, path, text, len));
 }
 
 int take_log(void *ctx, struct scorpio_request *r)

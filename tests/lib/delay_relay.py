@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""delay_relay.py PORT TARGET-PORT MS - a TCP relay on loopback that keeps each
+"""delay_relay.py PORT TARGET-PORT MS [BYTES/S] - a TCP relay on loopback that keeps each
 piece of data for MS/2 milliseconds in either direction: a round trip of MS.
+With BYTES/S all connections share one link of that speed towards the client.
 Stands in for tc netem where the kernel has none. Prints "ready" when it is.
 """
 import asyncio
 import sys
 
 
-async def pump(reader, writer, delay):
-    queue = asyncio.Queue(maxsize=4096)
+RATE = float(sys.argv[4]) if len(sys.argv) > 4 else 0
+free_at = 0.0  # when the link has sent what was given to it
+
+
+async def pump(reader, writer, delay, rate=0):
+    queue = asyncio.Queue(maxsize=64 if rate else 4096)
     loop = asyncio.get_running_loop()
 
     async def send():
@@ -28,8 +33,12 @@ async def pump(reader, writer, delay):
     task = asyncio.create_task(send())
     try:
         while True:
-            data = await reader.read(262144)
-            await queue.put((loop.time() + delay, data))
+            data = await reader.read(16384 if rate else 262144)
+            due = loop.time()
+            if rate:
+                global free_at
+                due = free_at = max(free_at, due) + len(data) / rate
+            await queue.put((due + delay, data))
             if not data:
                 break
         await task
@@ -47,7 +56,7 @@ async def main():
             up_reader, up_writer = await asyncio.open_connection(
                 "127.0.0.1", target)
             await asyncio.gather(pump(reader, up_writer, delay / 2000),
-                                 pump(up_reader, writer, delay / 2000))
+                                 pump(up_reader, writer, delay / 2000, RATE))
             up_writer.close()
         except (ConnectionError, OSError):
             pass

@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A binary cache 10 ms and 100 Mbit/s away (a relay: see the rows): 64 KiB out of
+# the middle of a path of 512 MiB, and a build of which little is needed, lazily
+# and by stock Nix.
+set -euo pipefail
+. "$SCORPIO_SRC/tests/bench/lib.sh"
+. "$TESTLIB/nix.sh"
+requires curl cc jq
+nix_setup
+export NIX_CONFIG="$NIX_CONFIG
+connect-timeout = 20
+netrc-file = $SCRATCH/netrc"
+printf 'machine 127.0.0.1 login x password w\n' >"$SCRATCH/netrc"
+nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
+keys="$NIX_KEY $(cat "$SCRATCH/our.pk")"
+
+# what there is: 8 files of 64 MiB; a builder, 20 000 small files, weight
+mkdir -p "$SCRATCH/big" "$SCRATCH/shell/bin" "$SCRATCH/data/many" "$SCRATCH/weight"
+for i in $(seq 8); do
+    head -c $((${BENCH_NIX_LARGE:-536870912} / 8)) /dev/urandom >"$SCRATCH/big/blob$i"
+done
+sed -n "/^cat >.*b\.c/,/^EOF/p" "$SCORPIO_SRC/tests/peers/nix_build.sh" | sed '1d;$d' \
+    >"$SCRATCH/b.c"
+cc -O1 -static -o "$SCRATCH/shell/bin/sh" "$SCRATCH/b.c" || skip "no static libc"
+for i in $(seq 20000); do
+    printf 'number %d\n%0500d\n' "$i" "$i" >"$SCRATCH/data/many/n$i"
+done
+head -c "${BENCH_NIX_WEIGHT:-150000000}" /dev/urandom >"$SCRATCH/weight/blob"
+big='' shell='' data='' weight=''
+for x in big shell data weight; do
+    declare "$x=$(nix_add "$SCRATCH/$x")"
+done
+
+# the cache, and the way to it
+port=$(free_port)
+write_config "$SCRATCH/server"
+cat >>"$DAEMON_CONFIG" <<END
+[nixcache]
+enabled = true
+listen = "127.0.0.1:$port"
+directory = "$SCRATCH/kept"
+write_tokens = "main:w"
+sign_with = "$SCRATCH/our.sk"
+trusted_public_keys = "$NIX_KEY"
+END
+start_daemon
+poll_until 20 curl -fsS --noproxy '*' -o /dev/null "http://127.0.0.1:$port/healthz" ||
+    fail "the role does not answer"
+quietly nix copy --store "$NIX_ROOT" \
+    --to "http://127.0.0.1:$port?compression=none&secret-key=$SCRATCH/sk" \
+    "/nix/store/$big" "/nix/store/$shell" "/nix/store/$data" "/nix/store/$weight"
+relay=$(free_port)
+start relay python3 "$TESTLIB/delay_relay.py" "$relay" "$port" 10 12500000
+wait_until 10 grep -q ready "$SCRATCH/relay.log"
+far=http://127.0.0.1:$relay
+m=$SCRATCH/m
+
+lazy_mount() { # [LINES] - a fresh daemon and store
+    [ -z "${client:-}" ] || stop "$client" || true
+    rm -rf "$SCRATCH/client/store"
+    write_config "$SCRATCH/client"
+    printf '[nix]\ntrusted_public_keys = "%s"\n%s\n' "$keys" "${1:-}" >>"$DAEMON_CONFIG"
+    start_daemon
+    client=$DAEMON_PID
+    mount_source "nix+$far" "$m"
+}
+took() { row "$1" "$(metric scorpio_backend_bytes_total)" " bytes" "" \
+    "$(metric scorpio_backend_requests_total) requests"; }
+middle() {
+    timed dd if="$m/$big/blob5" of="$SCRATCH/part" bs=65536 status=none count=1 \
+        skip=$((${BENCH_NIX_LARGE:-536870912} / 16 / 65536))
+    cmp "$SCRATCH/part" <(dd if="$SCRATCH/big/blob5" bs=65536 status=none count=1 \
+        skip=$((${BENCH_NIX_LARGE:-536870912} / 16 / 65536))) || fail "the middle"
+}
+for how in content lazy; do
+    lazy_mount "verify = \"$how\""
+    middle
+    row "64 KiB of 512 MiB, first touch, verify = $how" "$(calc "$SPENT * 1000" 0)" " ms" \
+        200 "relay: 10 ms, 100 Mbit/s"
+    took "the same, transferred"
+    scorpio_cli umount "$m" >/dev/null
+done
+lazy_mount
+timed find "$m/$data" -size +1M
+row "find over 20 000 files, cold" "$(calc "$SPENT * 1000" 0)" " ms"
+took "the same, transferred"
+scorpio_cli umount "$m" >/dev/null
+timed quietly nix copy --from "$far" --to "$SCRATCH/eager" --no-check-sigs "/nix/store/$big"
+row "64 KiB of 512 MiB by stock Nix" "$(calc "$SPENT * 1000" 0)" " ms" "" "the whole path"
+rm -rf "$SCRATCH/eager"
+
+# -- a build ---------------------------------------------------------------------------
+cat >"$SCRATCH/e.nix" <<END
+derivation {
+  name = "made"; system = builtins.currentSystem; word = "bench";
+  builder = builtins.storePath "/nix/store/$shell" + "/bin/sh";
+  data = builtins.storePath "/nix/store/$data";
+  weight = builtins.storePath "/nix/store/$weight";
+}
+END
+root=$SCRATCH/lazy
+at_exit umount -l "$root/nix/store" "$root/nix/.scorpio/upper"
+build() { quietly nix-build --store "$1" --no-out-link "$SCRATCH/e.nix"; }
+lazily() {
+    quietly scorpio_cli nix store "nix+$far" "$root"
+    quietly scorpio_cli nix --store "$root" register "$shell" "$data" "$weight"
+    build "$root"
+}
+lazy_mount
+scorpio_cli umount "$m" >/dev/null
+timed lazily
+lazy=$SPENT
+bytes=$(metric scorpio_backend_bytes_total)
+row "a build, lazily" "$(calc "$lazy * 1000" 0)" " ms" "" \
+    "$bytes bytes, $(metric scorpio_backend_requests_total) requests"
+eagerly() {
+    quietly nix copy --from "$far" --to "$SCRATCH/eager" --no-check-sigs \
+        "/nix/store/$shell" "/nix/store/$data" "/nix/store/$weight"
+    build "$SCRATCH/eager"
+}
+timed eagerly
+all=0
+for x in shell data weight; do
+    p=${!x}
+    nar=$(sed -n 's/^URL: //p' "$SCRATCH/kept/main/${p:0:32}.narinfo")
+    all=$((all + $(stat -c %s "$SCRATCH/kept/main/$nar")))
+done
+row "the same eagerly" "$(calc "$SPENT * 1000" 0)" " ms" "" "$all bytes of archives"
+row "eagerly / lazily, time" "$(calc "$SPENT / $lazy" 1)" "" ">6.5"
+row "eagerly / lazily, bytes" "$(calc "$all / $bytes" 1)" "" ">42"
+for what in "--verify --check-contents" --gc; do
+    # shellcheck disable=SC2086
+    timed quietly nix-store --store "$root" $what
+    row "nix-store $what right afterwards" "$(calc "$SPENT * 1000" 0)" " ms"
+done
