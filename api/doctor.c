@@ -296,12 +296,14 @@ static void slow_requests(struct doctor *doc, struct daemon *d)
 static void store_health(struct doctor *doc, struct daemon *d)
 {
 	struct store_stats s;
+	bool small;
 
 	if (store_stat(daemon_store(d), &s)) {
 		say(doc, "store", DOCTOR_FAIL, "scorpio fsck",
 		    "the store does not answer");
 		return;
 	}
+	small = s.used_bytes < GiB;
 	if (s.damaged_records)
 		say(doc, "store", DOCTOR_WARN,
 		    "scorpio fsck; if it happens again check the disk",
@@ -309,8 +311,9 @@ static void store_health(struct doctor *doc, struct daemon *d)
 		    (unsigned long long)s.damaged_records);
 	else
 		say(doc, "store", DOCTOR_OK, NULL,
-		    "%.1f of %.1f GiB used, nothing damaged",
-		    (double)s.used_bytes / (double)GiB,
+		    "%.1f %s of %.1f GiB used, nothing damaged",
+		    (double)s.used_bytes / (double)(small ? MiB : GiB),
+		    small ? "MiB" : "GiB",
 		    (double)s.max_bytes / (double)GiB);
 }
 

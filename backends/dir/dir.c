@@ -162,15 +162,34 @@ static void child_dir_id(const struct scorpio_id *parent, const char *name,
 	put_digest(ret, buf, sizeof(*parent) + nlen);
 }
 
+/* The text of an earlier answer: the same root, so that what was seen of it
+ * stays as it was. */
+static bool earlier_root(const char *spec, struct scorpio_id *ret)
+{
+	struct scorpio_id id = { .len = SHA256_DIGEST_LENGTH };
+	int used = 0;
+
+	if (strlen(spec) != 2 * (size_t)id.len)
+		return false;
+	for (int i = 0; i < id.len; i++)
+		if (strspn(spec + 2 * i, "0123456789abcdef") < 2 ||
+		    sscanf(spec + 2 * i, "%2hhx%n", &id.bytes[i], &used) != 1 ||
+		    used != 2)
+			return false;
+	*ret = id;
+	return true;
+}
+
 static int dir_resolve(void *self, const char *spec,
 		       struct scorpio_revision *ret)
 {
 	struct dir *d = self;
+	struct scorpio_id earlier = { 0 };
 	uint8_t drawn[32];
 	struct stat st;
 	int fd, i;
 
-	if (*spec && strcmp(spec, "."))
+	if (*spec && strcmp(spec, ".") && !earlier_root(spec, &earlier))
 		return d->host->fail(d->host, -ENOENT,
 				     "dir: no revision \"%s\": a directory "
 				     "has none",
@@ -184,9 +203,11 @@ static int dir_resolve(void *self, const char *spec,
 				     d->path);
 	memset(ret, 0, sizeof(*ret));
 	put_digest(&ret->root, drawn, sizeof(drawn));
+	if (earlier.len)
+		ret->root = earlier;
 	ret->kind = SCORPIO_DIR;
 	ret->time_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
-	for (i = 0; i < 20; i++)
+	for (i = 0; i < ret->root.len; i++)
 		snprintf(ret->text + 2 * i, 3, "%02x", ret->root.bytes[i]);
 	snprintf(ret->label, sizeof(ret->label), "%.*s",
 		 (int)sizeof(ret->label) - 1, d->path);

@@ -156,6 +156,8 @@ static int resolve_path(struct nix *n, const char *base,
 	return rc;
 }
 
+#define WHOLE "store" /* the revision that is the store itself */
+
 static int nix_resolve(void *self, const char *spec,
 		       struct scorpio_revision *ret)
 {
@@ -170,12 +172,12 @@ static int nix_resolve(void *self, const char *spec,
 	memset(ret, 0, sizeof(*ret));
 	ret->time_ns = 1000000000;
 	ret->kind = SCORPIO_DIR;
-	if (*spec) {
+	if (*spec && strcmp(spec, WHOLE) != 0) {
 		rc = resolve_path(n, spec, ret);
 		snprintf(ret->text, sizeof(ret->text), "%s", spec);
 	} else {
 		ret->root = nixid_make(&(struct nixid){ .what = NIXID_ROOT });
-		snprintf(ret->text, sizeof(ret->text), "store");
+		snprintf(ret->text, sizeof(ret->text), WHOLE);
 	}
 	snprintf(ret->label, sizeof(ret->label), "%s", n->store_dir);
 	return rc;

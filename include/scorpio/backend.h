@@ -162,7 +162,8 @@ struct scorpio_backend {
 	void (*close)(void *self);
 
 	/* Turn a branch, tag, commit, path... into an immutable state. spec ""
-	 * means the default. The only call whose answer may differ tomorrow.
+	 * means the default. The only call whose answer may differ tomorrow;
+	 * asked for ret->text of an answer it gives that state again.
 	 * Must answer -ENOENT for what does not exist and -EIO or -ETIMEDOUT
 	 * when the server could not be asked: never one for the other. */
 	int (*resolve)(void *self, const char *spec,

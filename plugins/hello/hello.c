@@ -77,14 +77,15 @@ static int hello_resolve(void *self, const char *spec,
 {
 	struct hello *me = self;
 
-	if (*spec)
-		return me->host->fail(me->host, -ENOENT,
-				      "hello: there is only one revision");
 	memset(ret, 0, sizeof(*ret));
 	make_id(me, 'd', &ret->root);
 	ret->kind = SCORPIO_DIR;
 	ret->time_ns = SCORPIO_TIME_UNKNOWN;
 	snprintf(ret->text, sizeof(ret->text), "hello-%s", me->name);
+	/* a mount comes back by the text of its revision */
+	if (*spec && strcmp(spec, ret->text) != 0)
+		return me->host->fail(me->host, -ENOENT,
+				      "hello: there is only one revision");
 	return 0;
 }
 

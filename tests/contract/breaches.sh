@@ -35,6 +35,7 @@ breach leaks_file open-close-many
 breach close_null close-null
 breach global_state open-twice
 breach bad_root_id resolve-answer
+breach forgets_text resolve-again
 breach missing_is_eio resolve-unknown
 breach enoent_if_cancelled resolve-cancelled
 breach entry_outside list-root

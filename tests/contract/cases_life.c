@@ -176,6 +176,22 @@ static void resolve_answer(struct suite *s)
 		"kind is %u: of what kind is the root?", rev.kind);
 }
 
+static void resolve_again(struct suite *s)
+{
+	struct scorpio_revision rev, same;
+	int r;
+
+	suite_need_open(s);
+	r = s->ops->resolve(s->self, s->rev, &rev);
+	require(s, !r, "resolve(\"%s\") failed: %s", s->rev, error_text(r));
+	r = s->ops->resolve(s->self, rev.text, &same);
+	require(s, !r, "resolve(\"%s\"), the text of an answer, failed: %s",
+		rev.text, error_text(r));
+	require(s, !memcmp(&rev.root, &same.root, sizeof(rev.root)),
+		"resolve(\"%s\"), the text of an answer, gives another root",
+		rev.text);
+}
+
 static void resolve_unknown(struct suite *s)
 {
 	struct scorpio_revision rev;
@@ -259,6 +275,8 @@ const struct contract_case cases_life[] = {
 	{ "close-null", "close must accept NULL", close_null },
 	{ "resolve-answer", "resolve gives an immutable state",
 	  resolve_answer },
+	{ "resolve-again",
+	  "the text of an answer gives the same state", resolve_again },
 	{ "resolve-unknown",
 	  "resolve must answer -ENOENT for what does not exist",
 	  resolve_unknown },

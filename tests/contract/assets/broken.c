@@ -42,6 +42,7 @@
 #define shared_ids          26
 #define sizes_unknown       27
 #define global_state        28
+#define forgets_text        29
 
 #ifndef BREACH
 #	define BREACH none
@@ -122,7 +123,7 @@ static int broken_resolve(void *self, const char *spec,
 		return host->fail(host, -EIO, "broken: closed");
 	if (IS(enoent_if_cancelled) && host->cancelled(host))
 		return -ENOENT;
-	if (*spec)
+	if (*spec && (strcmp(spec, "only") != 0 || IS(forgets_text)))
 		return host->fail(host, IS(missing_is_eio) ? -EIO : -ENOENT,
 				  "broken: no such revision");
 	memset(ret, 0, sizeof(*ret));
