@@ -214,6 +214,8 @@ const struct config_key config_keys[] = {
   .doc = "how long a path that no cache has is not asked for again" },
 { "nix.whole_below", NULL, CONFIG_INT, "65536", 0, INT64_MAX, .unit = "bytes",
   .doc = "archives up to this size are brought at the first look" },
+{ "nix.prefetch", NULL, CONFIG_BOOL, "true",
+  .doc = "look ahead at what a path refers to, and at what was read of its name before" },
 { "nix.ranges_above", NULL, CONFIG_INT, "1048576", 1, INT64_MAX,
   .unit = "bytes",
   .doc = "smaller archives are never brought in parts" },

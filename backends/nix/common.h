@@ -18,6 +18,7 @@
  *	ranges    an archive of which parts are brought
  *	path      one store path: all of the above about it
  *	serve     list and fetch
+ *	ahead     what is brought before it is asked for
  *	describe  what is known of a path, as JSON
  */
 #ifndef BACKENDS_NIX_COMMON_H
@@ -49,6 +50,7 @@
 struct nixcaches;
 struct nixtrust;
 struct nixpaths;
+struct nixahead;
 
 enum nixverify {
 	NIX_VERIFY_CONTENT, /* content only after it was checked */
@@ -71,6 +73,7 @@ struct nix {
 	struct nixcaches *caches;
 	struct nixtrust *trust;
 	struct nixpaths *paths;
+	struct nixahead *ahead; /* NULL: nothing is brought ahead */
 };
 
 #define nixfail(n, code, ...) ((n)->host->fail((n)->host, (code), __VA_ARGS__))

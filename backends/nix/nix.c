@@ -7,6 +7,7 @@
  * is the tree named by its hash. What is believed when, and why:
  * docs/decisions/050-nix.md.
  */
+#include "ahead.h"
 #include "describe.h"
 #include "nix32.h"
 #include "path.h"
@@ -24,6 +25,7 @@ static void nix_close(void *self)
 
 	if (!n)
 		return;
+	nixahead_free(n->ahead);
 	nixpaths_free(n->paths);
 	nixcaches_free(n->caches);
 	nixtrust_free(n->trust);
@@ -117,6 +119,8 @@ static int nix_open(const struct scorpio_host *host, const char *url,
 		rc = nixpaths_new(n, &n->paths);
 	if (!rc)
 		rc = make_space(n, url);
+	if (!rc && n->host->config_bool(n->config, "prefetch", 1))
+		rc = nixahead_new(n, &n->ahead);
 	if (rc < 0) {
 		nix_close(n);
 		return rc;

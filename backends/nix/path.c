@@ -55,6 +55,7 @@ static void path_free(struct nixpath *p)
 {
 	forget_trees(p);
 	narinfo_free(p->info);
+	free(p->profile);
 	free(p);
 }
 
@@ -397,7 +398,7 @@ static int bring_listing(struct nix *n, struct nixpath *p)
 
 /* May the shape of the path be taken from a listing? Only where the size that
  * it is held against is signed. */
-static bool may_list(const struct nix *n, const struct nixpath *p)
+bool nixpath_may_list(const struct nix *n, const struct nixpath *p)
 {
 	return n->listings && n->verify != NIX_VERIFY_FULL && !p->no_listing &&
 	       !p->lied && p->verdict.proof != NIX_ADDRESSED &&
@@ -409,7 +410,7 @@ int nixpath_tree(struct nix *n, struct nixpath *p, const struct nartree **ret,
 {
 	int rc = nixpath_info(n, p);
 
-	if (!rc && !p->spool && !p->listed && may_list(n, p))
+	if (!rc && !p->spool && !p->listed && nixpath_may_list(n, p))
 		rc = bring_listing(n, p);
 	if (!rc && !p->spool && !p->listed)
 		rc = nixpath_archive(n, p);

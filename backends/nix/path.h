@@ -31,6 +31,8 @@ struct nixpath {
 	bool no_ranges;           /* it is not to be had in parts */
 	uint8_t tag[NIXID_TAG]; /* of spool->tree */
 	uint32_t poured;        /* nodes of the spool that were poured along */
+	bool followed, replayed; /* see ahead.h */
+	char *profile;           /* paths that were read, each with LF */
 	uint64_t fetched; /* bytes transferred for it by this instance */
 	uint64_t wanted;  /* bytes of content that were asked for */
 };
@@ -45,6 +47,8 @@ void nixpath_put(struct nix *n, struct nixpath *p);
 
 /* Its description, vouched for. -ENOENT: no cache has it. */
 int nixpath_info(struct nix *n, struct nixpath *p);
+/* May its tree be taken from a listing? Its description is known. */
+bool nixpath_may_list(const struct nix *n, const struct nixpath *p);
 /* Its tree, for metadata: from the listing where that may be believed, else
  * from the archive. Borrowed until nixpath_put. */
 int nixpath_tree(struct nix *n, struct nixpath *p, const struct nartree **ret,

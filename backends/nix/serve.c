@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve.h"
 
-#include "path.h"
+#include "ahead.h"
 
 #define PIECE (256u * 1024u)
+#define REPLAY_MAX 64u
+#define REPLAY_BYTES (8u << 20)
 #define GAP (128u * 1024u) /* rather transferred than another request */
 
 /* One call: refs of one path are served together. */
@@ -282,6 +284,32 @@ static int pour_spans(struct serving *s, struct nixpath *p,
 	return rc;
 }
 
+/* Notes what is read; at the first reading, what was read of a path of this name
+ * before comes along. */
+static void look_ahead(struct serving *s, struct nixpath *p,
+		       const struct span *x, uint32_t n)
+{
+	const struct nartree *t = p->listed;
+	uint32_t nodes[REPLAY_MAX], count;
+	uint64_t bytes = 0;
+
+	count = nixprofile_nodes(s->n, p, t, nodes, REPLAY_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct nartree_node *node = &t->nodes[nodes[i]];
+		uint64_t len = nixahead_bytes(node);
+
+		bytes += len;
+		if (bytes > REPLAY_BYTES ||
+		    nixranges_need(s->n, p->ranges, node->offset, len,
+				   &p->fetched))
+			break;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		nixprofile_note(s->n, p, t, s->ids[x[i].ref].node);
+		nixahead_read(s->n, p, t, s->ids[x[i].ref].node);
+	}
+}
+
 /* Parts of the archive. -ENOTSUP: it has to come whole. */
 static int pour_ranged(struct serving *s, struct nixpath *p)
 {
@@ -292,6 +320,8 @@ static int pour_ranged(struct serving *s, struct nixpath *p)
 	if (rc)
 		return rc;
 	rc = need_spans(s, p, x, n);
+	if (!rc)
+		look_ahead(s, p, x, n);
 	if (rc == -ENOTSUP)
 		nixpath_no_ranges(p);
 	if (rc)
@@ -323,6 +353,8 @@ static int pour_wanted(struct serving *s, struct nixpath *p)
 	if (rc)
 		return nixrc_stops(rc) ? rc : fail_path(s, p->hash, rc);
 	rc = find_spans(s, p, p->spool->tree, p->tag, &x, &n);
+	for (uint32_t i = 0; i < n && !rc; i++)
+		nixahead_read(s->n, p, p->spool->tree, s->ids[x[i].ref].node);
 	if (!rc)
 		rc = pour_spans(s, p, x, n);
 	return rc ? rc : pour_rest(s, p);

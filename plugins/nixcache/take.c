@@ -115,7 +115,7 @@ int keep_any(struct nixcached *c, int fd, uint64_t size, enum unpack_kind kind,
 	char name[300] = "";
 	int rc = keep_upload(c, name, fd, size, kind, ret);
 
-	snprintf(ret_name, 128, "%s", name);
+	snprintf(ret_name, 128, "%.127s", name);
 	return rc;
 }
 

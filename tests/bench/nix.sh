@@ -103,9 +103,18 @@ root=$SCRATCH/lazy
 at_exit umount -l "$root/nix/store" "$root/nix/.scorpio/upper"
 build() { quietly nix-build --store "$1" --no-out-link "$SCRATCH/e.nix"; }
 lazily() {
+    local begin now
+    begin=$(now_ms)
     quietly scorpio_cli nix store "nix+$far" "$root"
+    now=$(now_ms)
+    STEPS="store $((now - begin)),"
+    begin=$now
     quietly scorpio_cli nix --store "$root" register "$shell" "$data" "$weight"
+    now=$(now_ms)
+    STEPS+=" register $((now - begin)),"
+    begin=$now
     build "$root"
+    STEPS+=" nix-build $(($(now_ms) - begin)) ms"
 }
 lazy_mount
 scorpio_cli umount "$m" >/dev/null
@@ -113,7 +122,7 @@ timed lazily
 lazy=$SPENT
 bytes=$(metric scorpio_backend_bytes_total)
 row "a build, lazily" "$(calc "$lazy * 1000" 0)" " ms" "" \
-    "$bytes bytes, $(metric scorpio_backend_requests_total) requests"
+    "$bytes bytes, $(metric scorpio_backend_requests_total) requests; $STEPS"
 eagerly() {
     quietly nix copy --from "$far" --to "$SCRATCH/eager" --no-check-sigs \
         "/nix/store/$shell" "/nix/store/$data" "/nix/store/$weight"

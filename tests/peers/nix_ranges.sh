@@ -15,6 +15,7 @@ netrc-file = $SCRATCH/netrc"
 printf 'machine 127.0.0.1 login x password w-main\n' >"$SCRATCH/netrc"
 large=${NIX_LARGE:-12000000}
 mid=$((large / 2 / 65536 * 65536))
+tool1='' tool2=''
 mkdir -p "$SCRATCH/big/sub"
 head -c "$large" /dev/urandom >"$SCRATCH/big/a"
 head -c "$large" /dev/urandom >"$SCRATCH/big/sub/b"
@@ -195,4 +196,39 @@ assert_fails cat "$m/$big/a"
 # without a connection what was read is there
 stop "$one_pid" || true
 proven "$two"
+
+# -- what is brought ahead ---------------------------------------------------------------
+stop "$reader" || true
+for i in 1 2; do # the same name twice, as after a rebuild
+    rm -rf "$SCRATCH/tool"
+    mkdir -p "$SCRATCH/tool/bin" "$SCRATCH/tool/share"
+    head -c 3000000 /dev/urandom >"$SCRATCH/tool/bin/run"
+    head -c 3000000 /dev/urandom >"$SCRATCH/tool/share/data"
+    head -c 400000 /dev/urandom >"$SCRATCH/tool/share/used"
+    declare "tool$i=$(nix_add "$SCRATCH/tool")"
+done
+mkdir -p "$SCRATCH/libs/lib"
+head -c 2000000 /dev/urandom >"$SCRATCH/libs/lib/libx.so.1"
+libs=$(nix_add "$SCRATCH/libs")
+rm -rf "$SCRATCH/cache"
+nix_cache "$SCRATCH/cache" none "&write-nar-listing=true" "$tool1" "$tool2" "$libs"
+for i in "$tool1" "$tool2" "$libs"; do sed -i /^CA:/d "$SCRATCH/cache/${i:0:32}.narinfo"; done
+# the second refers to the library
+sed -i "s,^References:.*,References: $libs,; /^Sig:/d" "$SCRATCH/cache/${tool2:0:32}.narinfo"
+start_cache "$SCRATCH/cache"
+nix_config 'verify = "lazy"
+require_signatures = false'
+start_daemon
+mount_source "nix+$NIX_URL" "$m"
+cat "$m/$tool1/share/used" >/dev/null
+head -c 10 "$m/$tool1/bin/run" >/dev/null
+: >"$NIX_LOG"
+head -c 10 "$m/$tool2/bin/run" >/dev/null
+ahead() { [ "$(nix_requests "${libs:0:32}")" -eq 2 ] && [ "$(nix_requests /nar/)" -ge 3 ]; }
+wait_until 20 ahead # what it refers to, and the head of its library
+before=$(nix_requests .)
+head -c 10 "$m/$libs/lib/libx.so.1" >/dev/null
+cat "$m/$tool2/share/used" >/dev/null
+assert_eq "$(nix_requests .)" "$before" "requests for what was brought ahead"
+assert_le "$(nar_bytes)" 2500000 "and no more than that"
 note "in parts, each checked"
