@@ -82,6 +82,7 @@ static int open_store(struct daemon *d, struct daemon_problem *why)
 		.path = config_string(d->config, "server.store_path"),
 		.max_bytes = (uint64_t)config_int(d->config, "cache.max_size"),
 		.zstd_level = (int)config_int(d->config, "cache.zstd_level"),
+		.was_killed = keeper_was_killed(d->keeper),
 	};
 	int r = store_open(&o, &d->store);
 

@@ -377,11 +377,11 @@ static int open_limited(struct store *s)
 /* -- what the last owner left -------------------------------------------- */
 
 /* Is there reason to take time for the whole structure before LMDB maps it? */
-static bool suspicious(const struct store_state *st)
+static bool suspicious(const struct store_state *st, bool was_killed)
 {
 	if (st->damaged || !st->known)
 		return true;
-	if (st->clean)
+	if (st->clean || (was_killed && st->same_boot))
 		return false;
 	/* the machine died with unsynced pages; or the daemon keeps dying,
 	 * which a broken page could be the cause of */
@@ -389,9 +389,10 @@ static bool suspicious(const struct store_state *st)
 	       (st->seconds >= 0 && st->seconds < CRASH_LOOP_SECONDS);
 }
 
-static int check(struct store *s, const struct store_state *st)
+static int check(struct store *s, const struct store_state *st,
+		 bool was_killed)
 {
-	int64_t budget = suspicious(st) ? CHECK_NS : GLANCE_NS;
+	int64_t budget = suspicious(st, was_killed) ? CHECK_NS : GLANCE_NS;
 	cleanup_free char *why = NULL;
 	int r;
 
@@ -425,7 +426,7 @@ static int open_steps(struct store *s, const struct store_options *o)
 	if (!r)
 		r = store_state_lock(s, &st);
 	if (!r)
-		r = check(s, &st);
+		r = check(s, &st, o->was_killed);
 	if (!r)
 		r = set_limits(s, o->max_bytes);
 	if (!r && !s->read_only)

@@ -48,6 +48,9 @@ struct store_options {
 			     * disk at open */
 	bool read_only;     /* for inspection while no daemon runs */
 	int zstd_level;     /* 0 = 3 */
+	/* The process that had it last is known to have been ended from
+	 * outside: that it did not close is no sign of damage. */
+	bool was_killed;
 };
 
 /* -EBUSY another process has it; -EINVAL the format is newer or not a store;

@@ -51,31 +51,27 @@ static json_t *revision_json(const char *spec,
 
 static json_t *mount_json(const struct mount *m)
 {
+	const struct workspace *w = m->workspace;
 	char init[2 * sizeof(m->init) + 1];
-	json_t *v = json_object();
+	const struct {
+		const char *key, *text;
+	} texts[] = {
+		{ "id", m->id }, { "source", m->url }, { "subdir", m->subdir },
+		{ "dir", m->dir }, { "job", m->job }, { "init", init },
+		{ "workspace", w ? w->name : NULL },
+		{ "workspace_dir", w ? w->dir : NULL },
+	};
+	json_t *v = json_pack(
+		"{s:i, s:I, s:I, s:b, s:b, s:b, s:b, s:i, s:I, s:I}",
+		"format", KEEP_FORMAT, "uid", (json_int_t)m->uid, "gid",
+		(json_int_t)m->gid, "read_only", m->read_only, "made_dir",
+		m->made_dir, "allow_other", m->allow_other, "named",
+		w && w->named, "metadata", (int)m->metadata_wish, "created_ns",
+		(json_int_t)m->created_ns, "time_ns", (json_int_t)m->time_ns);
 
-	put_int(v, "format", KEEP_FORMAT);
-	put_text(v, "id", m->id);
-	put_text(v, "source", m->url);
-	put_text(v, "subdir", m->subdir);
-	put_text(v, "dir", m->dir);
-	put_text(v, "job", m->job);
-	if (m->workspace) {
-		put_text(v, "workspace", m->workspace->name);
-		put_text(v, "workspace_dir", m->workspace->dir);
-		json_object_set_new(v, "named",
-				    json_boolean(m->workspace->named));
-	}
-	put_int(v, "uid", m->uid);
-	put_int(v, "gid", m->gid);
-	json_object_set_new(v, "read_only", json_boolean(m->read_only));
-	json_object_set_new(v, "made_dir", json_boolean(m->made_dir));
-	json_object_set_new(v, "allow_other", json_boolean(m->allow_other));
-	put_int(v, "metadata", m->metadata_wish);
-	put_int(v, "created_ns", m->created_ns);
-	put_int(v, "time_ns", m->time_ns);
 	hex_encode(m->init, m->init_len, init);
-	put_text(v, "init", init);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		put_text(v, texts[i].key, texts[i].text);
 	return v;
 }
 

@@ -6,10 +6,12 @@
 #include "core/error.h"
 #include "core/log.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define BEAT_MS 1000
@@ -17,7 +19,7 @@
 
 struct keeper {
 	int sock, pid, wake;
-	bool only_asks;
+	bool only_asks, killed;
 	uint64_t restarts;
 	int64_t lost;
 	struct kept *kept; /* only the starting thread */
@@ -60,17 +62,19 @@ static int hello(struct keeper *k)
 {
 	struct keeper_message *m = xmalloc(sizeof(*m));
 	long long lost = 0;
-	int rc;
+	int killed = 0, rc;
 
 	while ((rc = keeper_receive(k->sock, m, true)) == 1 &&
 	       m->head.type == KEEPER_KEPT)
 		add_kept(k, m);
 	if (rc != 1 || m->head.type != KEEPER_START ||
-	    sscanf(m->text, "%d %lu %lld", &k->pid, &k->restarts, &lost) != 3)
+	    sscanf(m->text, "%d %lu %lld %d", &k->pid, &k->restarts, &lost,
+		   &killed) < 3)
 		rc = fail(-EPROTO, "the keeper that started this program does "
 			  "not say what it holds: it may be of another "
 			  "version");
 	k->lost = lost;
+	k->killed = killed;
 	free(m);
 	return rc == 1 ? 0 : rc;
 }
@@ -150,6 +154,11 @@ uint64_t keeper_restarts(const struct keeper *k)
 int64_t keeper_lost_ns(const struct keeper *k)
 {
 	return k ? k->lost : 0;
+}
+
+bool keeper_was_killed(const struct keeper *k)
+{
+	return k && k->killed;
 }
 
 bool keeper_only_asks(const struct keeper *k)
@@ -237,6 +246,23 @@ static void *beat(void *arg)
 	return NULL;
 }
 
+/* It was started before others (SPAWN_AGAIN); that is over. */
+static void calm_down(const struct keeper *k)
+{
+	int nice = getpriority(PRIO_PROCESS, (id_t)k->pid);
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		id_t tid = (id_t)atoi(e->d_name);
+
+		if (tid && getpriority(PRIO_PROCESS, tid) < nice)
+			setpriority(PRIO_PROCESS, tid, nice);
+	}
+	if (d)
+		closedir(d);
+}
+
 int keeper_serve(struct keeper *k, bool (*alive)(void *ctx), void *ctx)
 {
 	sigset_t all, before;
@@ -246,6 +272,7 @@ int keeper_serve(struct keeper *k, bool (*alive)(void *ctx), void *ctx)
 		return 0;
 	k->alive = alive;
 	k->ctx = ctx;
+	calm_down(k);
 	keeper_send(k->sock, KEEPER_READY, NULL, NULL, 0, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -45,6 +45,9 @@ int keeper_pid(const struct keeper *k); /* 0 without one */
  * seen to be gone (monotonic, 0 if there was none). */
 uint64_t keeper_restarts(const struct keeper *k);
 int64_t keeper_lost_ns(const struct keeper *k);
+/* The one before did not die by itself: somebody sent SIGKILL, or it was
+ * replaced on purpose. False if that is not known. */
+bool keeper_was_killed(const struct keeper *k);
 /* This process shall only say whether it could take over: exit with 0, or with
  * a text on stderr. */
 bool keeper_only_asks(const struct keeper *k);

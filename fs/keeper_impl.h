@@ -34,12 +34,17 @@ void table_done(struct table *t);
 void manager_tell(const char *text, int fd);
 
 /* keeper_spawn.c */
+enum spawn_why {
+	SPAWN_FIRST,
+	SPAWN_AGAIN, /* everybody waits: before others, until it serves */
+	SPAWN_CHECK, /* only to ask it */
+};
 struct spawned {
 	int pid, sock;
-	int error; /* what it says on stderr; -1 unless `check` */
+	int error; /* what it says on stderr; -1 unless SPAWN_CHECK */
 };
 int keeper_spawn(const struct keeper_options *o, const char *program,
-		 bool check, struct spawned *ret);
+		 enum spawn_why why, struct spawned *ret);
 /* Is a debugger attached? */
 bool keeper_is_traced(int pid);
 

@@ -49,6 +49,8 @@ struct state {
 	uint64_t starts;
 	int64_t lost; /* when the last one that served was seen to be gone */
 	unsigned tries; /* since then */
+	bool own_fault; /* one of those that died since was not killed from
+			 * outside */
 	int failures;
 
 	struct spawned check; /* pid 0: none */
@@ -71,10 +73,11 @@ static void finish(struct state *s, int code, bool unmount)
 static void start(struct state *s)
 {
 	struct spawned p;
-	char text[80];
+	char text[96];
 
 	s->start_at = 0;
-	if (keeper_spawn(s->o, s->program, false, &p)) {
+	if (keeper_spawn(s->o, s->program,
+			 s->served ? SPAWN_AGAIN : SPAWN_FIRST, &p)) {
 		log_error("keeper", "cannot start the daemon: %s",
 			  error_text(-EIO));
 		s->failures += BAD;
@@ -88,8 +91,9 @@ static void start(struct state *s)
 	s->serving = s->replacing = false;
 	s->started = now_ns();
 	s->tries++;
-	snprintf(text, sizeof(text), "%d %llu %lld", (int)getpid(),
-		 (unsigned long long)s->starts, (long long)s->lost);
+	snprintf(text, sizeof(text), "%d %llu %lld %d", (int)getpid(),
+		 (unsigned long long)s->starts, (long long)s->lost,
+		 s->starts && !s->own_fault);
 	s->starts++;
 	if (table_send(&s->table, s->sock) ||
 	    keeper_send(s->sock, KEEPER_START, NULL, NULL, 0, text))
@@ -106,6 +110,7 @@ static void now_serves(struct state *s)
 			 (long long)((s->ready - s->lost) / NS_PER_MS),
 			 s->tries > 1 ? ", after others that did not" : "");
 	s->tries = 0;
+	s->own_fault = false;
 	if (!s->served && s->o->ready)
 		s->o->ready(s->o->ctx);
 	s->served = true;
@@ -119,6 +124,7 @@ static void lost_daemon(struct state *s, int status)
 	bool young = now_ns() - s->ready < YOUNG_NS;
 	int shift;
 
+	s->own_fault |= sig != SIGKILL;
 	if (s->replacing || (s->serving && sig == SIGKILL) ||
 	    (s->serving && !young))
 		s->failures = 0;
@@ -180,7 +186,7 @@ static void begin_check(struct state *s, const char *program)
 	free(s->candidate);
 	s->candidate = xstrdup(*program ? program : s->o->program);
 	if (access(s->candidate, X_OK) ||
-	    keeper_spawn(s->o, s->candidate, true, &s->check)) {
+	    keeper_spawn(s->o, s->candidate, SPAWN_CHECK, &s->check)) {
 		cleanup_free char *why = xasprintf("%s cannot be started: %s",
 						   s->candidate,
 						   strerror(errno));
@@ -321,6 +327,7 @@ static void watch(struct state *s)
 	}
 	if (!why)
 		return;
+	s->own_fault |= !s->replacing;
 	log_warn("keeper", "the daemon (process %d) %s", s->pid, why);
 	kill(s->pid, SIGKILL);
 }

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define SEND_S 5
+#define URGENT 10 /* steps of niceness; refused to who may not: no matter */
 #define SOCKET_BYTES (1 << 20) /* several messages while the other is busy */
 
 /* In the child; never returns. */
@@ -52,8 +54,9 @@ static void become(const struct keeper_options *o, const char *program,
 }
 
 int keeper_spawn(const struct keeper_options *o, const char *program,
-		 bool check, struct spawned *ret)
+		 enum spawn_why why, struct spawned *ret)
 {
+	bool check = why == SPAWN_CHECK;
 	int pair[2], error[2] = { -1, -1 }, size = SOCKET_BYTES;
 	struct timeval limit = { SEND_S, 0 };
 	int self = getpid(), pid;
@@ -74,6 +77,9 @@ int keeper_spawn(const struct keeper_options *o, const char *program,
 	}
 	fflush(NULL);
 	pid = fork();
+	if (!pid && why == SPAWN_AGAIN)
+		setpriority(PRIO_PROCESS, 0,
+			    getpriority(PRIO_PROCESS, 0) - URGENT);
 	if (!pid)
 		become(o, program, pair[1], error[1], self);
 	close(pair[1]);

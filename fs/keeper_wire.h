@@ -14,7 +14,7 @@
 enum keeper_type {
 	/* to the daemon */
 	KEEPER_KEPT = 1, /* one entry */
-	KEEPER_START,    /* no more of them; text: three numbers */
+	KEEPER_START,    /* no more of them; text: numbers */
 	KEEPER_ACCEPTED, /* it will be replaced */
 	KEEPER_REFUSED,  /* text: why not */
 	/* to the keeper */

@@ -8,7 +8,7 @@
  * keeper has the new table is the kernel asked to send again what was not
  * answered, and anything served: a daemon that dies before leaves everything as
  * it found it. Nothing here waits for the network, but for a switch that was
- * interrupted.
+ * interrupted, and after the loss of the store.
  */
 #include "core/clock.h"
 #include "core/error.h"
@@ -88,6 +88,17 @@ static void ask_later(struct mount *m)
 		pthread_detach(t);
 }
 
+/* The store was lost, and with it what layers remembered of the revision (what
+ * .gitattributes say): they are told again. Best effort. */
+static void tell_layers(struct mount *m)
+{
+	struct scorpio_revision known;
+
+	if (store_notice(m->store) && !source_offline(m->source))
+		source_resolve(m->source, m->rev.text,
+			       deadline_in_ms(RESUME_ASK_MS), &known);
+}
+
 static int revive_changes(struct mount *m)
 {
 	const struct workspace *w = m->workspace;
@@ -125,6 +136,7 @@ int mount_revive(struct mount *m, struct kept_mount *k)
 		m->known = known_new();
 	rc = revive_changes(m);
 	node_table_settle(m->nodes);
+	tell_layers(m);
 	if (!rc)
 		rc = follow_switch(m, &notices);
 	if (!rc) {

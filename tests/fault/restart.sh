@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 240
 # scorpio restart: a new process, program and configuration under load; one that
-# cannot go on changes nothing; a keeper that dies, alone and under a service
-# manager that stores descriptors
+# cannot go on changes nothing; a daemon that is stopped; a keeper that dies,
+# alone and under a service manager that stores descriptors
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/posix.sh"
@@ -100,9 +100,18 @@ code=0
 within 20 cat /dev/fd/7 >/dev/null 2>&1 || code=$?
 assert_eq "$code" 1 "reading a file of a mount whose keeper died"
 exec 7<&-
-start_daemon --keeper
+start_daemon --set server.hang_timeout=3s
 back() { [ "$(cat "$SCRATCH/m/mine")" = mine ] && [ -e "$SCRATCH/ro/file" ]; }
 wait_until 30 back
+
+# -- a daemon that is stopped hangs: it is replaced, readers wait until then
+old=$(kept_process)
+kill -STOP "$old"
+start late cmp "$SCRATCH/ro/cold/d1/f1" "$SCRATCH/repo/cold/d1/f1"
+wait_until 60 another_daemon "$old"
+wait_until 60 gone "$PID"
+wait "$PID" || fail "a reader saw that the daemon was stopped"
+assert_contains "$(cat "$log")" "(process $old) hangs"
 stop_daemon
 is_mounted "$SCRATCH/m" && fail "still mounted after the end"
 
@@ -119,7 +128,10 @@ reader=$PID
 for _ in 1 2 3; do
     keeper=$(value keeper_pid)
     kill -KILL "$keeper"
-    another_keeper() { [ "$(value keeper_pid)" != "$keeper" ]; }
+    another_keeper() {
+        local now
+        now=$(value keeper_pid) && [ "$now" != "$keeper" ]
+    }
     wait_until 60 another_keeper
 done
 cmp /dev/fd/7 "$SCRATCH/repo/cold/d0/f0" || fail "an open file did not survive"

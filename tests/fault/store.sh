@@ -69,10 +69,9 @@ assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
-# under a keeper nobody notices: the next process brings all of it again (but
-# what .gitattributes said of LFS, which a mount is told of when it is made)
+# under a keeper nobody notices: the next process brings all of it again
 start_daemon
-mount_source "$FAULT_URL/repo.git" "$SCRATCH/m" --no-lfs
+mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
 cat "$SCRATCH/m/d/r1" >/dev/null
 truncate -s 8192 "$db"
 within 60 diff -r "$SCRATCH/m" "$SCRATCH/repo" -x .git ||

@@ -29,6 +29,12 @@ kill_once() {
 pauses() {
     sed -n 's/.*serves, \([0-9]*\) ms after .* gone"$/\1/p' "$1" | sort -n
 }
+times_served() { # LOG
+    grep -c 'area=keeper msg="process [0-9]* serves, ' "$1" || true
+}
+served_since() { # LOG TIMES
+    [ "$(times_served "$1")" -gt "$2" ]
+}
 percentile() { # P <numbers, sorted
     awk -v p="$1" '{ a[NR] = $1 } END { i = int(NR * p / 100 + 0.999)
         print a[i < 1 ? 1 : i] }'
