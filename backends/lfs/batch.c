@@ -112,8 +112,7 @@ static void take_expiry(struct lfsaction *a, const json_t *download)
 		a->expires_at = when;
 }
 
-static int take_download(struct lfsaction *a, json_t *download,
-			 const char *base)
+int lfsaction_take(struct lfsaction *a, json_t *download, const char *base)
 {
 	const char *href = json_string_value(json_object_get(download, "href"));
 	int rc;
@@ -190,7 +189,7 @@ static int take_object(json_t *o, const char *base, struct lfsaction *a,
 			spoil(&a[i], "the LFS server has another size");
 		else if (!json_is_object(download))
 			spoil(&a[i], "the LFS server gives no link");
-		else if ((rc = take_download(&a[i], download, base)))
+		else if ((rc = lfsaction_take(&a[i], download, base)))
 			spoil(&a[i], "the LFS server gives a malformed link");
 	}
 	return rc == -ENOMEM ? rc : 0;

@@ -2,6 +2,7 @@
 #include "get.h"
 
 #include "auth.h"
+#include "chunks.h"
 
 #include <openssl/evp.h>
 #include <strings.h>
@@ -215,6 +216,31 @@ static int go_on(struct run *r, unsigned *renewals, unsigned *idle,
 	return 0;
 }
 
+static int on_part(void *ctx, const void *p, uint64_t n)
+{
+	struct run *r = ctx;
+
+	if (r->g->give_up && __atomic_load_n(r->g->give_up, __ATOMIC_RELAXED))
+		return r->rc = -EINTR;
+	return r->rc = give(r, p, n);
+}
+
+/* The link is refused to the end: a Mono server may have the object in parts. What
+ * it says counts only if it does. */
+static int in_parts(struct run *r, int refused)
+{
+	struct lfsget *g = r->g;
+	char why[sizeof(g->why)];
+	int rc;
+
+	memcpy(why, g->why, sizeof(why));
+	if (!g->s->mono ||
+	    (r->x.status / 100 != 4 && r->x.status / 100 != 5))
+		return refused;
+	rc = lfschunks_run(g->s, g->a, g->got, on_part, r);
+	return rc == -ENOTSUP ? problem(r, refused, why) : rc;
+}
+
 static int run(struct run *r)
 {
 	struct lfsget *g = r->g;
@@ -233,6 +259,8 @@ static int run(struct run *r)
 	if (rc == 0 && !done)
 		return problem(r, -EIO, "the LFS server breaks off all the "
 			       "time");
+	if (rc && !g->stopped && rc != -EINTR)
+		rc = in_parts(r, rc);
 	return rc ? rc : check_hash(r);
 }
 

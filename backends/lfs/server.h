@@ -16,6 +16,8 @@
 #include "conf.h"
 #include "pointer.h"
 
+#include <jansson.h>
+
 int lfsserver_new(struct lfs *s, struct lfsserver **ret);
 void lfsserver_free(struct lfsserver *v);
 
@@ -58,6 +60,9 @@ struct lfsaction { /* how to get one object */
 	bool ours;	    /* it is on the API's own host: same login */
 };
 void lfsaction_done(struct lfsaction *a);
+/* Fill in a link {href, header, expires_at, expires_in}; base as below. -EBADMSG
+ * if it is none. */
+int lfsaction_take(struct lfsaction *a, json_t *link, const char *base);
 
 #define LFSBATCH_MAX 100u
 

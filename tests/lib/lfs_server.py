@@ -20,6 +20,8 @@ authentication. What is wrong is answered with an error and listed under
   --batch-max N      more objects in a batch are answered 413 (default 100)
   --no-range         answer the whole object, whatever Range says
   --strict-mono      as Mono: transfers and hash_algo are required
+  --chunks N         as Mono's of 2025 with split objects, whole ones refused:
+                     GET objects/OID/chunks lists parts of N bytes
 
 Control beside that of git_http_server.py, never counted:
   GET  /-/lfs        {"batches", "asked", "downloads", "ranges", "bytes",
@@ -75,6 +77,7 @@ class Lfs:
         self.locks = {}
         self.serial = 0
         self.announced = {}
+        self.parts = set()
         self.reset()
 
     def reset(self):
@@ -231,6 +234,8 @@ class Handler(git.Handler):
             self.check_json("POST")
             self.unlock(what[len("locks/"):-len("/unlock")],
                         json.loads(body))
+        elif self.server.options.chunks and what.startswith("objects/"):
+            self.chunks(what.split("/"))
         elif what == "verify":
             self.check_json("POST")
             self.verify(json.loads(body))
@@ -327,6 +332,25 @@ class Handler(git.Handler):
                 "header": {"X-Token": token, "X-Kind": "object"},
                 "expires_at": rfc3339(said)}
 
+    def chunks(self, what):
+        """The list of an object's parts: GET objects/OID/chunks."""
+        check(self.command == "GET" and len(what) == 3 and what[2] == "chunks",
+              "no such call", 404)
+        oid, step, out = what[1], self.server.options.chunks, []
+        check(self.lfs.size(oid) is not None, "it is gone", 404)
+        with open(self.lfs.path(oid), "rb") as f:
+            data = f.read()
+        for at in range(0, len(data), step):
+            part = data[at:at + step]
+            name = hashlib.sha256(part).hexdigest()
+            with open(self.lfs.path(name), "wb") as f:
+                f.write(part)
+            with self.lfs.lock:
+                self.lfs.parts.add(name)
+            out.append({"sub_oid": name, "offset": at, "size": len(part),
+                        "link": self.action(name)})
+        self.reply(200, {"oid": oid, "size": len(data), "chunks": out})
+
     def verify_action(self):
         base = self.path.rpartition("/objects/batch")[0]
         return {"href": self.address() + base + "/verify"}
@@ -380,6 +404,9 @@ class Handler(git.Handler):
         start = self.range_of(size)
         fault = self.lfs.fault(("cut", "wrong", "short", "status", "shift"),
                                oid) or {"kind": ""}
+        if self.server.options.chunks and oid not in self.lfs.parts:
+            self.reply(501, {"message": "in parts only"})
+            return
         if fault["kind"] == "status":
             self.reply(fault["code"], {"message": "as you wish"})
             return
@@ -506,6 +533,8 @@ def add_options(p):
     p.add_argument("--batch-max", type=int, default=100)
     p.add_argument("--no-range", action="store_true")
     p.add_argument("--strict-mono", action="store_true")
+    p.add_argument("--chunks", type=int, metavar="BYTES",
+                   help="objects come in parts of this size only")
 
 
 def main():
