@@ -15,7 +15,7 @@ BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
     liblzma-dev libbz2-dev libbrotli-dev"
 TEST="python3 curl jq gettext-base lighttpd git-lfs attr iproute2 psmisc strace shellcheck
     procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap"
-BENCH="flex bison bc libelf-dev rsync nginx-light"
+BENCH="buildah debootstrap flex bison bc libelf-dev rsync nginx-light"
 
 missing_of() {
     local -A here=()

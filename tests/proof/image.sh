@@ -62,7 +62,7 @@ unresolved=$(chroot "$root" ldd /usr/local/bin/scorpio | grep 'not found' || tru
 assert_eq "$unresolved" "" "libraries that are missing"
 if [[ " ${IMAGE_TARGETS:-runtime dev} " = *" dev "* ]]; then
     dev=$(image from --pull-never mega-dev:dev)
-    assert_contains "$(image run --isolation chroot "$dev" -- cc --version)" gcc
+    assert_contains "$(image run --isolation chroot "$dev" -- cc --version)" "Free Software"
     image rm "$dev" >/dev/null
 fi
 
