@@ -42,10 +42,14 @@ struct flight { /* one object; all under flights.lock */
 /* Hints may wait this many gather windows for company: a call costs a server
  * more (a process, with git) than most objects do. */
 #define GATHER_AHEAD 20
-/* Demand that finds other demand under way: a part of what a call takes, for
- * many readers at once; at most so long. */
-#define GATHER_PART 4
-#define GATHER_MAX  (10 * NS_PER_MS)
+/* Demand that finds other demand under way waits a part of what a call takes,
+ * for many readers at once: so many eighths of it as objects are demanded, two at
+ * least; at most so long, and not beyond the last of those calls. */
+#define GATHER_EIGHTHS_MIN 2
+#define GATHER_MAX	   (40 * NS_PER_MS)
+/* Those who were answered together ask again together: for so many windows
+ * after that, the first of them waits one for the others. */
+#define GATHER_TOGETHER 2
 
 struct queue {
 	struct flight *head, *tail;
@@ -104,6 +108,7 @@ struct flights {
 	uint32_t lingering;
 	uint32_t wants;
 	int64_t expiry; /* no want's deadline is earlier */
+	int64_t together_until; /* who was answered together may be back */
 	int64_t pace;   /* what a short call takes, about; 0 = unknown */
 	uint64_t random;
 	struct circuit circuit;
@@ -154,6 +159,8 @@ void flight_table_add(struct flights *f, struct flight *fl);
 void flight_table_remove(struct flights *f, struct flight *fl);
 void flight_enqueue(struct flights *f, struct flight *fl);
 void flight_dequeue(struct flights *f, struct flight *fl); /* or delayed */
+/* c has ended with r: how long others wait for company. */
+void flight_answered(struct flights *f, const struct call *c, int r);
 
 /* flight_run.c */
 void flight_dispatch(struct flights *f);

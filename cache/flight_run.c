@@ -309,19 +309,6 @@ static void unlink_call(struct flights *f, struct call *c)
 	pthread_cond_broadcast(&f->idle);
 }
 
-/* The shorter calls tell how far away the server is. */
-static void measure(struct flights *f, const struct call *c, int r)
-{
-	int64_t took = c->ended - c->started;
-
-	if (r || c->job)
-		return;
-	if (!f->pace || took < f->pace)
-		f->pace = took;
-	else
-		f->pace += (MIN(took, 2 * f->pace) - f->pace) / 16;
-}
-
 /* lock held */
 static void end_call(struct flights *f, struct call *c, int r, const char *text)
 {
@@ -335,7 +322,7 @@ static void end_call(struct flights *f, struct call *c, int r, const char *text)
 	unlink_call(f, c);
 	c->random = next_random(f);
 	c->ended = now_ns();
-	measure(f, c, r);
+	flight_answered(f, c, r);
 	if (r == -ENOTSUP && c->kind == WANT_SIZE && !c->job)
 		f->o.no_sizes = true;
 	for (i = 0; i < c->n; i++) {

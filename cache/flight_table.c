@@ -66,25 +66,67 @@ void flight_table_remove(struct flights *f, struct flight *fl)
 
 /* -- the queues ------------------------------------------------------------ */
 
-/* Does somebody else wait for something? */
-static bool company(const struct flights *f)
+/* How many objects others wait for, of those under way. */
+static uint32_t company(const struct flights *f)
+{
+	const struct call *c = f->running;
+	uint32_t n = 0;
+
+	for (; c; c = c->next)
+		if (c->prio == WANT_DEMAND)
+			n += c->live;
+	return n;
+}
+
+/* Were several answered together just now? */
+static bool together(const struct flights *f)
 {
 	const struct call *c = f->running;
 
-	while (c && (c->prio != WANT_DEMAND || !c->live))
+	while (c && (c->prio != WANT_DEMAND || c->n < 2))
 		c = c->next;
-	return c;
+	return c || now_ns() < f->together_until;
 }
 
 /* How long the first of a queue waits for others. Nobody waits for company who
  * is alone: a single reader's next want comes only after this one's answer. */
 static int64_t window(const struct flights *f, int prio)
 {
+	uint32_t others = company(f);
+	int64_t part = f->pace / 8 *
+		       MIN(MAX(others, (uint32_t)GATHER_EIGHTHS_MIN), 8u);
+
 	if (prio != WANT_DEMAND)
 		return GATHER_AHEAD * f->o.gather_ns;
-	if (!company(f))
-		return 0;
-	return MAX(f->o.gather_ns, MIN(f->pace / GATHER_PART, GATHER_MAX));
+	if (!others)
+		return together(f) ? f->o.gather_ns : 0;
+	return MAX(f->o.gather_ns, MIN(part, GATHER_MAX));
+}
+
+/* The shorter calls tell how far away the server is. */
+static void measure(struct flights *f, const struct call *c)
+{
+	int64_t took = c->ended - c->started;
+
+	if (!f->pace || took < f->pace)
+		f->pace = took;
+	else
+		f->pace += (MIN(took, 2 * f->pace) - f->pace) / 16;
+}
+
+void flight_answered(struct flights *f, const struct call *c, int r)
+{
+	int64_t soon = c->ended + f->o.gather_ns;
+	struct queue *q = f->queues[WANT_DEMAND];
+
+	if (!r && !c->job)
+		measure(f, c);
+	if (c->prio != WANT_DEMAND)
+		return;
+	if (c->n > 1)
+		f->together_until = c->ended + GATHER_TOGETHER * f->o.gather_ns;
+	for (int kind = 0; kind < KINDS && !company(f); kind++)
+		q[kind].gather_until = MIN(q[kind].gather_until, soon);
 }
 
 void flight_enqueue(struct flights *f, struct flight *fl)

@@ -37,6 +37,23 @@ START_TEST(gather_window_joins_neighbours)
 }
 END_TEST
 
+START_TEST(answered_together_they_ask_together)
+{
+	struct crowd *first = crowd_new(2, 1, 1, WANT_BLOB, WANT_DEMAND);
+	struct crowd *a = crowd_one(10, WANT_DEMAND),
+		     *b = crowd_one(11, WANT_DEMAND);
+
+	crowd_restart((struct flight_options){ .gather_ns = NS_PER_S / 2 });
+	crowd_send(first);
+	crowd_end(first, 0);
+	crowd_send(a); /* who waits 500 ms for company */
+	crowd_send(b);
+	crowd_end(a, 0);
+	crowd_end(b, 0);
+	ck_assert_uint_eq(srv.n_calls, 2);
+}
+END_TEST
+
 START_TEST(who_is_alone_does_not_wait_for_company)
 {
 	struct crowd *hints = crowd_new(5, 100, 1, WANT_BLOB, WANT_READAHEAD);
@@ -115,6 +132,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, crowd_stop);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, gather_window_joins_neighbours);
+	tcase_add_test(t, answered_together_they_ask_together);
 	tcase_add_test(t, who_is_alone_does_not_wait_for_company);
 	tcase_add_test(t, demand_overtakes_hinted_directories);
 	tcase_add_test(t, overtaken_and_cancelled);
