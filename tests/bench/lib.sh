@@ -30,6 +30,17 @@ requires root fuse git scorpio
 
 quietly() { "$@" >"$SCRATCH/quiet.out" 2>&1 || { cat "$SCRATCH/quiet.out"; fail "$*"; }; }
 
+# alone - from here on it is measured: wait for the files in BENCH_LOCKS (on a
+# machine that is shared), and hold them to the end
+alone() {
+    local file fd
+    for file in ${BENCH_LOCKS:-}; do
+        exec {fd}>"$file"
+        flock -x "$fd"
+    done
+    [ -z "${BENCH_LOCKS:-}" ] || echo "   alone, load $(cut -d' ' -f1 /proc/loadavg)"
+}
+
 # -- rows --------------------------------------------------------------------------
 
 # row WHAT VALUE [UNIT] [BUDGET] [NOTE]
@@ -45,9 +56,19 @@ calc() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; }
 
 declare -A LEG=()
 
-# timed CMD... - prints nothing, sets SPENT in seconds
+# timed CMD... - prints nothing, sets SPENT in seconds. In a warm pass the daemon
+# has nothing to do; on a machine that is shared BENCH_CLOCK=cpu takes, for these
+# passes, the processor's time instead of the clock's, which counts the others.
 timed() {
     local begin=${EPOCHREALTIME/./} code=0
+    if [ "${CLOCK:-}" = cpu ]; then
+        TIMEFORMAT='%U %S'
+        { time "$@" >/dev/null 2>"$SCRATCH/timed.err" || code=$?; } \
+            2>"$SCRATCH/timed.cpu"
+        SPENT=$(awk '{ print $1 + $2 }' "$SCRATCH/timed.cpu")
+        [ $code -eq 0 ] || fail "$* ended with $code: $(cat "$SCRATCH/timed.err")"
+        return
+    fi
     "$@" >/dev/null || code=$?
     SPENT=$(awk -v a="$begin" -v b="${EPOCHREALTIME/./}" \
         'BEGIN { printf "%.6f", (b - a) / 1e6 }')
@@ -116,27 +137,37 @@ against() {
     ratio "$1 / ext4" "$2_scorpio" "$2_ext4" "${4:-}"
     [ -z "${AT[overlay]:-}" ] ||
         ratio "$1 / overlayfs" "$2_scorpio" "$2_overlay" "${5:-}"
+    [ -z "${AT[bare]:-}" ] || ratio "$1 / bare FUSE" "$2_scorpio" "$2_bare"
+    case " ${LEGS[*]} " in *" redirected "*)
+        ratio "$1, redirected / ext4" "$2_redirected" "$2_ext4" ;;
+    esac
 }
 
 # The same of what has been done before: each measured pass comes right after one
 # that is not. Kernels that give back what was not touched for a while (DAMON)
 # would make "warm" a lottery. Counts the requests in the measured passes of
-# scorpio: all of them in ASKED, those of the best pass of each sort in ASKED_BEST.
-ASKED=0 ASKED_BEST=0
+# scorpio: all of them in ASKED, those of the best pass of each sort in ASKED_BEST,
+# and in ASKED_READS the READs: for pages that the kernel had taken back.
+ASKED=0 ASKED_BEST=0 ASKED_READS=0
 against_warm() {
     eval "${2}_warm() { measured $2 \"\$1\"; }"
     ASKED_NOW=
-    against "$1" "${2}_warm" "${@:3}"
+    CLOCK=${BENCH_CLOCK:-}
+    against "$1${CLOCK:+ ($CLOCK)}" "${2}_warm" "${@:3}"
+    CLOCK=
     ASKED_BEST=$((ASKED_BEST + ASKED_NOW))
 }
 measured() { # FUNCTION LEG
-    local before
+    local before reads
     "$1" "$2"
+    reads=$(metric 'scorpio_fuse_requests_total{op="read"}')
     before=$(metric scorpio_fuse_requests_total)
     "$1" "$2"
     before=$(($(metric scorpio_fuse_requests_total) - before))
     [ "$2" = scorpio ] || return 0
     ASKED=$((ASKED + before))
+    ASKED_READS=$((ASKED_READS + $(metric \
+        'scorpio_fuse_requests_total{op="read"}') - reads))
     [ "$ASKED_NOW" ] && [ "$ASKED_NOW" -le "$before" ] || ASKED_NOW=$before
 }
 
@@ -158,7 +189,31 @@ bench_tree() { # sets REPO and TREE
     TREE=$FIXTURE
 }
 
-# overlay_over DIR - kernel overlayfs on it at $SCRATCH/overlay
+# workspace_legs [ARGS...] - a clone on ext4, a workspace (mounted with ARGS), and
+# the tree with the clone's .git under overlayfs; git knows all three as clean
+workspace_legs() {
+    local dir
+    . "$TESTLIB/gitwork.sh"
+    bench_tree
+    leg ext4 "$SCRATCH/ext4"
+    git clone -q --shared "$REPO" "${AT[ext4]}"
+    git -C "${AT[ext4]}" config core.untrackedCache true
+    git -C "${AT[ext4]}" config gc.auto 0
+    mkdir "$SCRATCH/dotgit"
+    cp -a "${AT[ext4]}/.git" "$SCRATCH/dotgit/"
+    overlay_over "$SCRATCH/dotgit:$TREE" && leg overlay "$SCRATCH/overlay"
+    start_daemon
+    quietly mount_source "$REPO" "$MNT" --rw "$@"
+    wait_git "$MNT"
+    git -C "$MNT" config gc.auto 0
+    leg scorpio "$MNT"
+    for dir in "${AT[@]}"; do
+        git -C "$dir" status --porcelain >"$SCRATCH/status"
+        [ ! -s "$SCRATCH/status" ] || fail "$dir is not clean"
+    done
+}
+
+# overlay_over DIRS - kernel overlayfs on it at $SCRATCH/overlay
 overlay_over() {
     mkdir -p "$SCRATCH"/{upper,work,overlay}
     mount -t overlay overlay -o \

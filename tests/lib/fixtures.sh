@@ -8,6 +8,8 @@
 #	fixture_linux           Debian's linux-source-6.1: about 78 000 files
 #	fixture_glibc           Debian's glibc-source: about 20 000 files
 #	fixture_synthetic N     N made-up files (tests/tools/gen_repo.py)
+#	fixture_linux_switch    linux.git with the branches one, percent (1 % of the
+#				files changed), ten_thousand and thirty (30 %)
 #	fixture_checkout REPO   a checkout of REPO's main
 #	fixture_promtool        Prometheus' checker
 #
@@ -78,6 +80,23 @@ fixture_debian() { # NAME PACKAGE INNER-TAR MiB
 
 fixture_linux() {
     fixture_debian linux.git linux-source-6.1 '*/linux-source-*.tar.xz' 3000
+}
+
+fixture_linux_switch() {
+    local linux
+    fixture_linux
+    linux=$FIXTURE
+    fixture_have linux-switch.git && return
+    fixture_room 500
+    git clone -q --bare --shared "$linux" "$FIXTURE_NEW"
+    git -C "$FIXTURE_NEW" config gc.auto 0
+    git -C "$FIXTURE_NEW" config uploadpack.allowFilter true
+    git -C "$FIXTURE_NEW" config uploadpack.allowAnySHA1InWant true
+    git -C "$FIXTURE_NEW" branch one first
+    git -C "$FIXTURE_NEW" branch percent main
+    "$SCORPIO_SRC/tests/tools/change_files.py" "$FIXTURE_NEW" first \
+        ten_thousand=10000 thirty=30% | git -C "$FIXTURE_NEW" fast-import --quiet
+    fixture_done
 }
 
 fixture_glibc() {

@@ -70,4 +70,5 @@ def main():
     out.write(b"reset refs/tags/first\nfrom :1\n\ndone\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
