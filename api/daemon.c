@@ -95,6 +95,8 @@ static int open_store(struct daemon *d, struct daemon_problem *why)
 		return problem(why, r, EXIT_INTERNAL, "cannot open the store",
 			       "check server.store_path and its disk, or run "
 			       "scorpio doctor");
+	if (store_notice(d->store))
+		log_warn("store", "%s", store_notice(d->store));
 	return 0;
 }
 

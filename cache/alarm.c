@@ -89,6 +89,7 @@ void alarm_add(struct alarm *a, void (*fire)(struct alarm *a))
 	a->firing = false;
 	a->next = alarms;
 	alarms = a;
+	pthread_cond_broadcast(&fired); /* who waits for the thread's end */
 	start_thread();
 }
 

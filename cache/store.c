@@ -379,7 +379,7 @@ static int open_limited(struct store *s)
 /* Is there reason to take time for the whole structure before LMDB maps it? */
 static bool suspicious(const struct store_state *st, bool was_killed)
 {
-	if (st->damaged || !st->known)
+	if (st->damaged || !st->known || st->unreadable >= 0)
 		return true;
 	if (st->clean || (was_killed && st->same_boot))
 		return false;
@@ -398,6 +398,12 @@ static int check(struct store *s, const struct store_state *st,
 
 	if (!file_size(s->path, "data.mdb"))
 		return 0;
+	if (st->unreadable >= 0 && !s->read_only &&
+	    !store_bus_readable(s, (uint64_t)st->unreadable)) {
+		why = xasprintf("byte %lld of data.mdb cannot be read",
+				(long long)st->unreadable);
+		return store_state_set_aside(s, why);
+	}
 	r = store_check_file(s->path, 0, now_ns() + budget);
 	if (!r || r == -ETIMEDOUT)
 		return 0; /* too big to check whole: checksums guard the rest */
@@ -433,8 +439,10 @@ static int open_steps(struct store *s, const struct store_options *o)
 		r = store_state_mark(s, false, false);
 	if (!r)
 		r = open_limited(s);
-	if (!r && !s->read_only)
+	if (!r && !s->read_only) {
+		store_bus_watch(s);
 		r = store_writer_start(s);
+	}
 	return r;
 }
 
@@ -483,6 +491,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	opened = s->env && s->threads;
+	store_bus_unwatch(s);
 	if (opened)
 		store_metrics_stop(s);
 	store_writer_stop(s);

@@ -62,6 +62,9 @@ void store_close(struct store *s); /* waits for the writer; NULL is fine */
 /* What opening had to do that the user should know (set a damaged store aside,
  * rewrite one that was over the limit), or NULL. Borrowed. */
 const char *store_notice(const struct store *s);
+/* For a handler of SIGBUS: if the address lies in the map of the store that is
+ * open for writing, note it for the next start. Async-signal-safe. */
+bool store_bus_note(const void *address);
 /* The directory. Borrowed. */
 const char *store_path(const struct store *s);
 

@@ -78,6 +78,7 @@ struct store {
 	int level;
 	bool read_only;
 	int lock_fd;
+	size_t lock_text; /* bytes of it; writer thread after open */
 	bool damage_seen;   /* atomic */
 	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
@@ -145,12 +146,21 @@ struct store_state { /* of the last process that had the store */
 	bool damaged; /* it saw damage */
 	bool same_boot;
 	int64_t seconds; /* how long ago it was opened; -1 unknown */
+	int64_t unreadable; /* it died of this byte of the data file; or -1 */
 };
 int store_state_lock(struct store *s, struct store_state *ret);
 int store_state_mark(struct store *s, bool clean, bool damaged);
 void store_state_unlock(struct store *s);
 /* Rename the data file to store.damaged-<n>; older ones are removed. */
 int store_state_set_aside(struct store *s, const char *why);
+
+/* -- store_bus.c --------------------------------------------------------- */
+
+/* From now on store_bus_note knows this store's map. One per process. */
+void store_bus_watch(struct store *s);
+void store_bus_unwatch(struct store *s);
+/* Can the page at this byte of the data file be read? By pread. */
+bool store_bus_readable(const struct store *s, uint64_t at);
 
 /* -- store_check.c ------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
  *	opened 1700000000      wall clock, seconds
  *	state open|clean
  *	damaged 0|1            it met damage: check the structure next time
+ *	unreadable 4096        it died of SIGBUS at this byte of data.mdb
  *
  * The text is synced at open, before anything is written to the database: a
  * machine that dies later cannot leave the clean mark of an earlier run.
@@ -65,6 +66,8 @@ static void parse(const char *text, struct store_state *ret)
 	boot_id(boot);
 	ret->same_boot = boot[0] && !strcmp(word, boot);
 	field(text, "opened", word, sizeof(word));
+	field(text, "unreadable", boot, sizeof(boot));
+	ret->unreadable = boot[0] ? atoll(boot) : -1;
 	ret->seconds = word[0] ? wall_ns() / NS_PER_S - atoll(word) : -1;
 }
 
@@ -153,6 +156,7 @@ int store_state_mark(struct store *s, bool clean, bool damaged)
 		return fail(-e, "store: cannot write %s/lock: %s", s->path,
 			    strerror(e));
 	}
+	s->lock_text = b.len;
 	return 0;
 }
 

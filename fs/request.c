@@ -8,6 +8,7 @@
 #include "fs/ahead.h"
 #include "fs/interrupt.h"
 #include "fs/view.h"
+#include "fs/way.h"
 
 #define MAX_TRIES 64      /* objects one request may wait for */
 #define MAX_PARKED 100000 /* of one mount */
@@ -407,10 +408,38 @@ static void resume(struct request *r)
 	finished(r);
 }
 
+/* The store was lost, and with it what the object could be asked for with. */
+static void learn_again(struct pool_task *t)
+{
+	struct request *r = container_of(t, struct request, task);
+	int rc = way_again(r->mount, r->need_ino, r->deadline);
+
+	if (rc)
+		give_up(r, rc);
+	else
+		want_missing(r);
+}
+
+static bool may_learn_again(struct request *r, int result)
+{
+	bool first = !r->learned_again;
+
+	r->learned_again = true;
+	return first && (result == -ESTALE ||
+			 (r->mount->needs_path && !r->path &&
+			  result != -EINTR && result != -ETIMEDOUT));
+}
+
 static void on_object(struct want *w, int result)
 {
 	struct request *r = w->ctx;
 
+	if (result && may_learn_again(r, result)) {
+		fuse_req_interrupt_func(r->req, NULL, NULL);
+		r->task.run = learn_again;
+		pool_add(r->mount->fs->work, &r->task);
+		return;
+	}
 	if (result && !(result == -ENOENT && r->need_may_lack)) {
 		give_up(r, result);
 		return;

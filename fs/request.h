@@ -70,6 +70,7 @@ struct request {
 	int64_t deadline;
 	bool parked, background;
 	uint8_t where; /* atomic; enum fs_where, once parked */
+	bool learned_again; /* way.h, once */
 	bool told;          /* told_size is what the server said before */
 	uint64_t told_size; /* of the content being waited for */
 	struct pool_task task;

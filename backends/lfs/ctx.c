@@ -222,7 +222,7 @@ int lfsctx_find(struct lfs *s, const struct scorpio_id *below,
 	if (rc == 0)
 		rc = lfsrules_read(text.p, text.n, &r);
 	if (rc)
-		return lfsfail(s, -EIO, "what .gitattributes say of this "
+		return lfsfail(s, -ESTALE, "what .gitattributes say of this "
 			       "directory is not in the store any more; mount "
 			       "it anew");
 	return insert(s, hash, len, r, ret);

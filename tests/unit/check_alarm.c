@@ -122,6 +122,41 @@ START_TEST(many_threads)
 }
 END_TEST
 
+/* The last is removed while another is added that has no time: who removes
+ * must not wait for that one. */
+#define ROUNDS 2000
+static pthread_barrier_t meet;
+static struct test other = { .number = 0 };
+
+static void *add_beside(void *unused UNUSED)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&meet);
+		alarm_add(&other.alarm, fire);
+		pthread_barrier_wait(&meet);
+		alarm_remove(&other.alarm);
+	}
+	return NULL;
+}
+
+START_TEST(one_goes_as_another_comes)
+{
+	struct test t = { .number = 0 };
+	pthread_t thread;
+
+	pthread_barrier_init(&meet, NULL, 2);
+	pthread_create(&thread, NULL, add_beside, NULL);
+	for (int i = 0; i < ROUNDS; i++) {
+		alarm_add(&t.alarm, fire);
+		pthread_barrier_wait(&meet);
+		alarm_remove(&t.alarm);
+		pthread_barrier_wait(&meet);
+	}
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&meet);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("alarm");
@@ -135,6 +170,7 @@ int main(void)
 	tcase_add_test(t, the_earlier_time_counts_once);
 	tcase_add_test(t, remove_waits_and_silences);
 	tcase_add_test(t, many_threads);
+	tcase_add_test(t, one_goes_as_another_comes);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
