@@ -6,6 +6,7 @@
 #include "fs/ahead.h"
 #include "fs/crawl.h"
 #include "fs/file.h"
+#include "fs/guard.h"
 #include "fs/parts.h"
 #include "fs/upper.h"
 
@@ -184,6 +185,8 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 	got = store_blob_read(&reader, &key, off, buf, size);
 	if (got >= 0) {
 		rc = check_told_size(r, &reader, &key);
+		if (r->watched && r->tries && !store_blob(&reader, &key, &blob))
+			guard_charge(m->fs->guard, r, blob.size);
 	} else if (got == -ENOENT && !r->tries &&
 		   !store_blob(&reader, &key, &blob)) {
 		r->told = true;
@@ -192,7 +195,10 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 	store_read_end(&reader);
 	if (got != -ENOENT)
 		return rc ? rc : got;
-	if (!r->tries) {
+	rc = r->tries ? 0 : guard_ask(m->fs->guard, r);
+	if (rc)
+		return rc;
+	if (!r->tries && !r->watched) {
 		view_lock(m);
 		n = node_find(m->nodes, ino);
 		if (n)
@@ -200,6 +206,8 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 		view_unlock(m);
 	}
 	got = parts_read(r, ino, c, off, buf, size);
+	if (got >= 0)
+		guard_charge(m->fs->guard, r, (uint64_t)got);
 	if (got != -ENOENT)
 		return got;
 	return request_need(r, WANT_BLOB, &c->id, ino, c->kind);

@@ -35,6 +35,12 @@ struct fs_options {
 	void (*stack)(void *ctx, const char *url, struct fs_stack *ret);
 	void *ctx;
 	bool offline;
+	/* Programs that may have only so many bytes of content fetched in a
+	 * minute, by name, divided by blanks; NULL: none. Over it: refused
+	 * (EDQUOT), or slow: after everything else. */
+	const char *crawl_programs;
+	uint64_t crawl_budget;
+	bool crawl_slow;
 	/* Where writable workspaces keep their changes: one directory each
 	 * (0700, made when missing). NULL: only read-only mounts. Copied. */
 	const char *state_dir;

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "fs/ahead.h"
 #include "fs/crawl.h"
+#include "fs/guard.h"
 #include "fs/keep.h"
 #include "fs/known.h"
 #include "fs/mountpoint.h"
@@ -46,6 +47,8 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 	f->keeper = o->keeper;
 	f->fds = fd_cache_new(0);
 	f->work = pool_new("fs-work", WORK_THREADS);
+	f->guard = guard_new(o->crawl_programs, o->crawl_budget,
+			     o->crawl_slow);
 	f->request_timeout_ns =
 		(o->request_timeout_ms ? o->request_timeout_ms
 				       : REQUEST_TIMEOUT_MS) * NS_PER_MS;
@@ -580,6 +583,7 @@ void fs_free(struct fs *f)
 	workers_stop(f);
 	pool_free(f->work);
 	fd_cache_free(f->fds);
+	guard_free(f->guard);
 	free((char *)(uintptr_t)f->options.state_dir);
 	free((char *)(uintptr_t)f->options.digest_xattr);
 	watch_done(&f->watch);

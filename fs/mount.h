@@ -102,6 +102,7 @@ struct fs {
 	struct watch watch;
 	struct fd_cache *fds; /* of all workspaces */
 	struct pool *work;    /* what would keep a FUSE worker too long */
+	struct guard *guard;  /* NULL: none */
 };
 
 /* session.c */

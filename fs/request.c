@@ -354,7 +354,8 @@ static void want_missing(struct request *r)
 	interrupted = r->interrupted;
 	if (!interrupted) {
 		*w = (struct want){
-			.kind = r->need_kind, .prio = WANT_DEMAND,
+			.kind = r->need_kind,
+			.prio = r->last ? WANT_PREFETCH : WANT_DEMAND,
 			.id = r->need_id, .path = r->path,
 			.path_len = r->path ? (uint32_t)strlen(r->path) : 0,
 			.entry_kind = r->need_entry_kind, .pid = r->pid,

@@ -71,6 +71,8 @@ struct request {
 	bool parked, background;
 	uint8_t where; /* atomic; enum fs_where, once parked */
 	bool learned_again; /* way.h, once */
+	bool last;          /* guard.h: wanted after everything else */
+	unsigned watched;   /* guard.h: one of those programs */
 	bool told;          /* told_size is what the server said before */
 	uint64_t told_size; /* of the content being waited for */
 	struct pool_task task;

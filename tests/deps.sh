@@ -14,7 +14,7 @@ BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
     libjansson-dev libssl-dev libtomlplusplus-dev libxxhash-dev zlib1g-dev
     liblzma-dev libbz2-dev libbrotli-dev"
 TEST="python3 curl jq gettext-base lighttpd git-lfs attr iproute2 psmisc strace shellcheck
-    procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap"
+    procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap faketime"
 BENCH="buildah debootstrap flex bison bc libelf-dev rsync nginx-light"
 
 missing_of() {

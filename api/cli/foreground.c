@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/log.h"
 
 #define FOREGROUND_MOUNT_MS 120000
 
@@ -47,8 +48,11 @@ int foreground_run(struct cli *c, struct fs_mount_request *r, int writable,
 	r->deadline = deadline_in_ms(FOREGROUND_MOUNT_MS);
 	err = mounts_add(daemon_mounts(d), r, &info);
 	if (err) {
+		char shown[512];
+
 		cli_errno(err, EXIT_MOUNT, "scorpio doctor",
-			  "cannot mount %s at %s", r->source, r->dir);
+			  "cannot mount %s at %s",
+			  log_redact(r->source, shown, sizeof(shown)), r->dir);
 		daemon_stop(d);
 		daemon_run(d);
 		return EXIT_MOUNT;

@@ -6,6 +6,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/foreground.h"
 #include "api/stack.h"
+#include "core/log.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/http.h"
@@ -258,6 +259,7 @@ static int mount_here(struct cli *c, const char *source, const char *dir)
 
 static int mount_there(struct cli *c, const char *source, const char *dir)
 {
+	char shown[512];
 	struct cli_bar bar;
 	const char *code;
 	json_t *v;
@@ -269,15 +271,16 @@ static int mount_there(struct cli *c, const char *source, const char *dir)
 	r = cli_call(c, "POST", "/api/v1/mounts", mount_body(source, dir), &v,
 		     &code);
 	cli_bar_end(&bar);
+	log_redact(source, shown, sizeof(shown));
 	if (r && !strcmp(code, "BUSY"))
 		return cli_errno(r, EXIT_MOUNT, "another directory, or umount "
-				 "it first", "cannot mount %s", source);
+				 "it first", "cannot mount %s", shown);
 	if (r && !strcmp(code, "NOT_FOUND"))
 		return cli_errno(r, EXIT_MOUNT, "check the address, --rev and "
-				 "--subdir", "cannot mount %s", source);
+				 "--subdir", "cannot mount %s", shown);
 	if (r)
 		return cli_call_failed(c, r, code, "cannot mount %s at %s",
-				       source, dir);
+				       shown, dir);
 	if (c->json)
 		cli_print_json(v);
 	else if (!c->quiet)

@@ -52,7 +52,7 @@ request_timeout = "12s"
 read_ahead = 0
 metadata = "ondemand"
 END
-start_daemon
+start_daemon --no-keeper
 m=$SCRATCH/m
 mount_source "$FAULT_URL/repo.git" "$m"
 

@@ -1,0 +1,5 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 7200
+# tests/fault/pages.sh with every page of the store
+PAGES=0 exec "${SCORPIO_SRC:-.}/tests/fault/pages.sh"

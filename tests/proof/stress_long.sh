@@ -1,0 +1,5 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 3600
+# tests/fault/stress.sh for ten minutes
+STRESS_SECONDS=${STRESS_SECONDS:-600} exec "${SCORPIO_SRC:-.}/tests/fault/stress.sh"
