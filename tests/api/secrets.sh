@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Secrets are nowhere that others look: not in the log, the report for a bug,
+# metrics, the mount table, answers of the API, nor in any command line
+set -euo pipefail
+. "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
+. "$TESTLIB/repos.sh"
+. "$TESTLIB/git_server.sh"
+requires fuse git curl python3 jq
+
+secrets="hunter2-in-url hunter2-token hunter2-header hunter2-file"
+git_repo "$SCRATCH/repo"
+echo hello >"$SCRATCH/repo/file"
+git_commit "$SCRATCH/repo" one
+publish "$SCRATCH/repo" repo.git
+start_fault_server "$SCRATCH/www"
+write_config
+printf 'hunter2-file\n' >"$SCRATCH/token"
+chmod 600 "$SCRATCH/token"
+cat >>"$DAEMON_CONFIG" <<END
+[server]
+token = "hunter2-token"
+log_level = "debug"
+[source.secret]
+url = "$FAULT_URL/login"
+header = "X-Key: hunter2-header"
+token_file = "$SCRATCH/token"
+END
+start_daemon --no-keeper
+log=$SCRATCH/daemon-$DAEMON_PORT.log
+m=$SCRATCH/m
+mount_source "http://user:hunter2-in-url@${FAULT_URL#http://}/repo.git" "$m" \
+    >"$SCRATCH/out" 2>&1
+cat "$m/file" >/dev/null
+
+nowhere() { # WHAT <text
+    local text s
+    text=$(tr '\0' ' ')
+    [ "$text" ] || fail "$1 is empty: this shows nothing"
+    for s in $secrets; do
+        case $text in *"$s"*) fail "$s is in $1" ;; esac
+    done
+}
+# refused with and without a login: errors name the address
+for source in "http://user:hunter2-in-url@127.0.0.1:1/x.git" \
+    "$FAULT_URL/login/repo.git"; do
+    within 60 scorpio_cli mount --ro "$source" "$SCRATCH/n" >>"$SCRATCH/out" 2>&1 ||
+        true
+done
+nowhere "what the mount command says" <"$SCRATCH/out"
+nowhere "the mount table" </proc/self/mountinfo
+nowhere "the log" <"$log"
+for path in status mounts config sources; do
+    curl -sS --noproxy '*' -m 10 "$DAEMON_URL/api/v1/$path" >"$SCRATCH/answer"
+    nowhere "/api/v1/$path" <"$SCRATCH/answer"
+done
+curl -sS --noproxy '*' -m 10 "$DAEMON_URL/metrics" >"$SCRATCH/answer"
+nowhere "/metrics" <"$SCRATCH/answer"
+for words in "status" "list" "info $m" "config show" "bugreport -o -" "doctor" \
+    "top --once"; do
+    # shellcheck disable=SC2086 # words
+    within 60 scorpio_cli $words >"$SCRATCH/answer" 2>&1 || true
+    nowhere "scorpio $words" <"$SCRATCH/answer"
+done
+for pid in $(pgrep -P "$DAEMON_PID" || true) "$DAEMON_PID"; do
+    [ ! -r "/proc/$pid/cmdline" ] || nowhere "a command line" <"/proc/$pid/cmdline"
+done
+# what lies on the disk is for the owner alone
+open=$(find "$DAEMON_STORE" -type f -perm /077 \
+    -exec grep -lE "${secrets// /|}" {} + || true)
+[ -z "$open" ] || fail "others can read $open, which has a secret"
+scorpio_cli -q umount "$m"
