@@ -200,6 +200,18 @@ a_day() {
     both 'git reset -q'
     both 'git submodule status'
     both 'git tag t1 && git describe --tags'
+    both 'git revert --no-edit HEAD'
+    both 'f=$(mktemp) && git format-patch --stdout -2 >$f && git reset -q --hard HEAD~2
+        git am -q $f; rm $f'
+    both 'git diff -R HEAD~1 | git apply --index && git commit -qm reverted'
+    both 'git bisect start HEAD HEAD~3 >/dev/null
+        git bisect run sh -c "! grep -q main README" | tail -n 1
+        git bisect reset -q'
+    both 'git restore --source=HEAD~2 --staged --worktree . && git reset -q --hard'
+    both 'git switch -q -c topic && echo t >topic && git add topic &&
+        git commit -qm topic && git switch -q main && git merge -q --no-ff -m t topic &&
+        git branch -qd topic'
+    both 'git archive HEAD | tar -t | sort | sha1sum'
     both 'git gc -q'
     both 'git sparse-checkout list || true'
 }
