@@ -157,26 +157,6 @@ static struct mount *mount_new(struct fs *f, const struct fs_mount_request *r)
 	return m;
 }
 
-/* The root tree comes into the store. */
-static int need_root(struct mount *m, int64_t deadline)
-{
-	struct scorpio_ref ref = { .id = m->root, .path = m->subdir,
-				   .path_len = (uint32_t)strlen(m->subdir),
-				   .kind = SCORPIO_DIR };
-	struct store_key key = store_key(m->space, &m->root);
-	struct store_reader reader;
-	struct tree_view v;
-	int rc = store_read_begin(m->store, &reader);
-
-	if (rc)
-		return rc;
-	rc = store_tree(&reader, &key, &v);
-	store_read_end(&reader);
-	return rc != -ENOENT ? rc
-			     : source_need(m->source, WANT_TREE, &ref,
-					   WANT_DEMAND, deadline);
-}
-
 /* A workspace goes on with the revision it was made from, whatever the name of
  * the revision means now. */
 static int resume_root(struct mount *m, char *subdir /* takes */,
@@ -200,7 +180,7 @@ static int resume_root(struct mount *m, char *subdir /* takes */,
 		source_resolve(m->source, m->rev.text,
 			       MIN(deadline, deadline_in_ms(RESUME_ASK_MS)),
 			       &known);
-	return need_root(m, deadline);
+	return mount_need_root(m, deadline);
 }
 
 /* Revision, subdir and root tree. */
@@ -233,7 +213,7 @@ static int find_root(struct mount *m, const struct fs_mount_request *r)
 		m->known = known_new();
 	m->subdir = steal(&subdir);
 	m->root = at.id;
-	return need_root(m, r->deadline);
+	return mount_need_root(m, r->deadline);
 }
 
 static int wait_for_init(struct mount *m)
@@ -303,9 +283,10 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	if (m->workspace)
 		rc = workspace_begin(m->workspace, m);
 	if (!rc && m->changes && m->changes->base)
-		rc = need_root(m, r->deadline);
+		rc = mount_need_root(m, r->deadline);
 	if (rc)
 		return rc;
+	mount_relearn(m, r->deadline);
 	rc = session_start(m);
 	if (!rc) {
 		rc = workers_add(m->fs, m);
