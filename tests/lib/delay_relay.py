@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """delay_relay.py PORT TARGET-PORT MS [BYTES/S] - a TCP relay on loopback that keeps each
 piece of data for MS/2 milliseconds in either direction: a round trip of MS.
-With BYTES/S all connections share one link of that speed towards the client.
+With BYTES/S all connections share one link of that speed in each direction, and
+it prints a line for each MiB that came.
 Stands in for tc netem where the kernel has none. Prints "ready" when it is.
 """
 import asyncio
@@ -10,10 +11,12 @@ import sys
 
 
 RATE = float(sys.argv[4]) if len(sys.argv) > 4 else 0
-free_at = 0.0  # when the link has sent what was given to it
+total = [0]
+free_at = {}  # by direction: when the link has sent what was given to it
 
 
-async def pump(reader, writer, delay, rate=0):
+async def pump(reader, writer, delay, way):
+    rate = RATE
     queue = asyncio.Queue(maxsize=64 if rate else 4096)
     loop = asyncio.get_running_loop()
 
@@ -36,8 +39,12 @@ async def pump(reader, writer, delay, rate=0):
             data = await reader.read(16384 if rate else 262144)
             due = loop.time()
             if rate:
-                global free_at
-                due = free_at = max(free_at, due) + len(data) / rate
+                due = max(free_at.get(way, 0), due) + len(data) / rate
+                free_at[way] = due
+                before = total[0] >> 20
+                total[0] += len(data)
+                if total[0] >> 20 != before:
+                    print(total[0] >> 20, "MiB", flush=True)
             await queue.put((due + delay, data))
             if not data:
                 break
@@ -55,8 +62,8 @@ async def main():
             await asyncio.sleep(delay / 1000)
             up_reader, up_writer = await asyncio.open_connection(
                 "127.0.0.1", target)
-            await asyncio.gather(pump(reader, up_writer, delay / 2000),
-                                 pump(up_reader, writer, delay / 2000, RATE))
+            await asyncio.gather(pump(reader, up_writer, delay / 2000, "up"),
+                                 pump(up_reader, writer, delay / 2000, "down"))
             up_writer.close()
         except (ConnectionError, OSError):
             pass

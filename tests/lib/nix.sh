@@ -8,7 +8,8 @@ nix_setup() {
     requires nix nix-store python3
     export HOME=$SCRATCH/home NIX_CONFIG="experimental-features = nix-command
 sandbox = false
-build-users-group ="
+build-users-group =
+substituters ="
     mkdir -p "$HOME"
     NIX_ROOT=$SCRATCH/nixroot # a chroot store
     NIX_STORE=$NIX_ROOT/nix/store

@@ -102,6 +102,15 @@ nix-store --store "$root" --verify --check-contents >"$SCRATCH/verify" 2>&1 || {
     cat "$SCRATCH/verify"
     fail "nix-store --verify --check-contents"
 }
+# hard links copy the lower layer up, but nothing is wrong afterwards
+nix-store --store "$root" --optimise >"$SCRATCH/optimise" 2>&1 || {
+    cat "$SCRATCH/optimise"
+    fail "nix-store --optimise"
+}
+for i in "$data" "$shell" "$top"; do
+    assert_eq "$(nix-store --dump "$store/$i" | sha256sum | cut -d' ' -f1)" \
+        "$(nix_hash_of "$i")" "$i after --optimise"
+done
 assert_contains "$(scorpio_cli info "$root/nix/.scorpio/lower/$weight/blob")" \
     "signed by test-1" "info"
 

@@ -151,6 +151,45 @@ assert_eq "$(pull "$CACHE/team" "$(cat "$SCRATCH/our.pk")" "$single")" \
     "$(nix_hash_of "$single")" "from a named cache"
 assert_eq "$(status "$CACHE/nobody/nix-cache-info")" 404
 
+# -- interrupted, and taken up again --------------------------------------------------------
+relay=$(free_port)
+slow() { # a link that can break
+    start "relay$((++links))" python3 "$TESTLIB/delay_relay.py" "$relay" \
+        "${CACHE##*:}" 1 $((${NIX_LARGE:-30000000} / 3))
+    LINK=$PID
+    wait_until 20 grep -q ready "$SCRATCH/relay$links.log"
+}
+links=0
+halfway() { grep -q "^$((${NIX_LARGE:-30000000} >> 21)) MiB" "$SCRATCH/relay$links.log"; }
+slow
+nix copy --store "$NIX_ROOT" --to "http://127.0.0.1:$relay/team?compression=none" \
+    "/nix/store/$large" >"$SCRATCH/copy.out" 2>&1 &
+copy=$!
+wait_until 60 halfway
+stop "$copy" KILL || true
+stop "$LINK" KILL || true
+assert_eq "$(find "$SCRATCH/kept/team" -name "${large:0:32}*" -o -path '*/nar/*' \
+    -size +1000k | wc -l)" 0 "what an upload that broke off leaves"
+slow
+push "http://127.0.0.1:$relay/team?compression=none" "$large" || {
+    cat "$SCRATCH/copy.out"
+    fail "the second try"
+}
+stop "$LINK" KILL || true
+slow
+rm -rf "$SCRATCH/into"
+nix copy --from "http://127.0.0.1:$relay/team" --to "$SCRATCH/into" --option \
+    trusted-public-keys "$(cat "$SCRATCH/our.pk")" "/nix/store/$large" \
+    >"$SCRATCH/copy.out" 2>&1 &
+copy=$!
+wait_until 60 halfway
+stop "$LINK" KILL || true
+slow
+wait "$copy" || { cat "$SCRATCH/copy.out"; fail "a download over a broken link"; }
+assert_eq "$(nix-store --dump "$SCRATCH/into/nix/store/$large" | sha256sum | cut -d' ' -f1)" \
+    "$(nix_hash_of "$large")" "a download that was taken up again"
+stop "$LINK" || true
+
 # -- pulled through, and a mount behind it stays lazy -------------------------------------
 stop_daemon
 nix_cache "$SCRATCH/up" xz "&write-nar-listing=true" "$tree"
