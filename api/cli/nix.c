@@ -8,7 +8,7 @@
 
 struct nix_options nix_options;
 
-enum { OPT_STORE = 1, OPT_PRINT, OPT_BASE32 };
+enum { OPT_STORE = 1, OPT_PRINT, OPT_BASE32, OPT_NAME };
 
 static int option(struct cli *c UNUSED, int key, const char *v)
 {
@@ -18,6 +18,8 @@ static int option(struct cli *c UNUSED, int key, const char *v)
 		nix_options.print = true;
 	else if (key == OPT_BASE32)
 		nix_options.base32 = true;
+	else if (key == OPT_NAME)
+		nix_options.name = v;
 	else
 		return ARGP_ERR_UNKNOWN;
 	return 0;
@@ -76,6 +78,7 @@ static int nix_run(struct cli *c)
 		{ "realise-lazy", 2, INT32_MAX, nix_realise_verb },
 		{ "gc-clean", 1, 1, nix_gc_clean_verb },
 		{ "hash", 2, 2, nix_hash_verb },
+		{ "push", 3, 3, nix_push_verb },
 	};
 	int r = cli_config(c);
 
@@ -90,7 +93,7 @@ static int nix_run(struct cli *c)
 		return verbs[i].run(c);
 	}
 	return r ? r : cli_usage(c, "nix knows store, run, umount, register, "
-				 "realise-lazy, gc-clean and hash, not \"%s\"",
+				 "realise-lazy, gc-clean, hash and push, not \"%s\"",
 				 c->args[0]);
 }
 
@@ -101,21 +104,25 @@ static const struct argp_option options[] = {
 	  "register: show the records, do not load them", 0 },
 	{ "base32", OPT_BASE32, NULL, 0,
 	  "hash: sha256:BASE32 instead of sha256-BASE64", 0 },
+	{ "name", OPT_NAME, "NAME", 0,
+	  "push: the store path's name (else the directory's)", 0 },
 	{ 0 },
 };
 
 const struct cli_command cmd_nix = {
 	.name = "nix",
 	.args = "store SOURCE ROOT [-- CMD...]|run ROOT -- CMD...|umount ROOT|"
-		"register PATH...|realise-lazy PATH...|gc-clean|hash DIR",
-	.verbs = "store run umount register realise-lazy gc-clean hash",
+		"register PATH...|realise-lazy PATH...|gc-clean|hash DIR|"
+		"push DIR CACHE",
+	.verbs = "store run umount register realise-lazy gc-clean hash push",
 	.summary = "stock Nix on a store whose paths come when touched",
 	.help = "store: show the binary cache SOURCE in the store of ROOT, below "
 		"what Nix writes\nthere; run: a command that sees it as /nix/store. "
 		"register: tell Nix's database\nabout paths and all they refer to, "
 		"without bringing them; realise-lazy: the\nsame, kept from garbage "
 		"collection, as nix-store -r. gc-clean: paths that Nix\nremoved can "
-		"be seen again. hash: the hash a directory would have in Nix.",
+		"be seen again. hash: the hash a directory would have in Nix;\n"
+		"push: it as a source path into a binary cache.",
 	.min_args = 1,
 	.max_args = -1,
 	.options = options,

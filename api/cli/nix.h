@@ -23,6 +23,7 @@ struct nixroot {
 
 struct nix_options {
 	const char *root; /* --store, else $SCORPIO_NIX_ROOT, else "/" */
+	const char *name; /* push: of the store path */
 	bool print, base32, real;
 };
 extern struct nix_options nix_options;
@@ -46,5 +47,14 @@ int nix_realise_verb(struct cli *c);  /* realise-lazy PATH... */
 
 /* nixhash.c */
 int nix_hash_verb(struct cli *c);
+/* The archive of a file or directory: to `out` unless NULL, its SHA-256 and
+ * size. Negative errno. */
+int nix_dump(const char *path, FILE *out, uint8_t md[32], uint64_t *ret_size);
+/* The same, without reading what was hashed before. */
+int nix_hash_of(struct cli *c, const char *path, uint8_t md[32],
+		uint64_t *ret_size);
+
+/* nixpush.c */
+int nix_push_verb(struct cli *c); /* push DIR CACHE */
 
 #endif

@@ -30,12 +30,15 @@ struct dump {
 	uint64_t size;
 	uint8_t *buf; /* PIECE bytes */
 	unsigned depth;
+	FILE *out; /* NULL: only hashed */
 };
 
 static void put(struct dump *d, const void *p, size_t n)
 {
 	hash_update(d->hash, p, n);
 	d->size += n;
+	if (d->out)
+		fwrite(p, 1, n, d->out);
 }
 
 static void put_pad(struct dump *d, uint64_t n)
@@ -194,10 +197,11 @@ static int dump_node(struct dump *d, int dir, const char *name)
 	return e;
 }
 
-static int dump(const char *path, uint8_t md[SHA256_LEN], uint64_t *ret_size)
+int nix_dump(const char *path, FILE *out, uint8_t md[SHA256_LEN],
+	     uint64_t *ret_size)
 {
 	struct dump d = { .hash = hash_new(HASH_SHA256),
-			  .buf = xmalloc(PIECE) };
+			  .buf = xmalloc(PIECE), .out = out };
 	int e;
 
 	put_text(&d, "nix-archive-1");
@@ -206,6 +210,8 @@ static int dump(const char *path, uint8_t md[SHA256_LEN], uint64_t *ret_size)
 	hash_free(d.hash);
 	free(d.buf);
 	*ret_size = d.size;
+	if (!e && out && (fflush(out) || ferror(out)))
+		e = fail(-ENOSPC, "no room for the archive of %s", path);
 	return e;
 }
 
@@ -283,19 +289,29 @@ static char *shown(const uint8_t md[SHA256_LEN])
 		       : xasprintf("sha256-%s", b64);
 }
 
+int nix_hash_of(struct cli *c, const char *path, uint8_t md[SHA256_LEN],
+		uint64_t *ret_size)
+{
+	cleanup_free char *file = memory_of(c, path);
+	int e;
+
+	if (recall(file, md, ret_size))
+		return 0;
+	e = nix_dump(path, NULL, md, ret_size);
+	if (!e)
+		remember(file, md, *ret_size);
+	return e;
+}
+
 int nix_hash_verb(struct cli *c)
 {
-	cleanup_free char *path = cli_absolute(c->args[1]);
-	cleanup_free char *file = memory_of(c, path), *text = NULL;
+	cleanup_free char *path = cli_absolute(c->args[1]), *text = NULL;
 	uint8_t md[SHA256_LEN];
 	uint64_t size;
-	bool known = recall(file, md, &size);
-	int e = known ? 0 : dump(path, md, &size);
+	int e = nix_hash_of(c, path, md, &size);
 
 	if (e)
 		return cli_errno(e, EXIT_MOUNT, NULL, "cannot hash %s", path);
-	if (!known)
-		remember(file, md, size);
 	text = shown(md);
 	if (c->json)
 		printf("{\"narHash\": \"%s\", \"narSize\": %" PRIu64 "}\n",

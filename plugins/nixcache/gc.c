@@ -356,6 +356,16 @@ static void sweep_done(struct sweep *s)
 	free(s->list);
 }
 
+static bool ending(struct nixcache_role *s)
+{
+	bool ret;
+
+	pthread_mutex_lock(&s->lock);
+	ret = s->stopping;
+	pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
 int gc_run(struct nixcached *c, const struct gc_rule *rule, struct gc_result *ret)
 {
 	struct sweep s = { .c = c, .rule = rule };
@@ -367,7 +377,7 @@ int gc_run(struct nixcached *c, const struct gc_rule *rule, struct gc_result *re
 		rc = order(&s);
 	to = rc ? 0 : target(&s);
 	/* the longest unused is last */
-	for (size_t i = s.n; !rc && i-- && !c->role->stopping;) {
+	for (size_t i = s.n; !rc && i-- && !ending(c->role);) {
 		struct kept *k = s.list[i];
 
 		if (k->use == PINNED || (to != UINT64_MAX && s.total <= to) ||

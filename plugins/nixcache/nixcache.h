@@ -78,7 +78,7 @@ struct nixcache_role {
 	pthread_cond_t changed;
 	struct pull *pulls; /* lock */
 	unsigned threads;   /* lock: of pulls */
-	bool stopping;      /* lock; also read as a flag */
+	bool stopping;      /* lock */
 	struct {
 		uint8_t hash[NIX_HASH];
 		int64_t until; /* ms, monotonic */
