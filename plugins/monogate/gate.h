@@ -33,6 +33,7 @@ enum gate_kind {
 };
 
 struct gate_lfs; /* lfs.h */
+struct gate_known;
 
 struct gate {
 	const struct scorpio_host *host;
@@ -50,6 +51,7 @@ struct gate {
 	const char *push_token; /* NULL: nobody pushes */
 	bool has_token;         /* clients send one of ours */
 	struct gate_lfs *lfs;
+	struct gate_known *known;
 };
 
 /* -- reply.c: answers --------------------------------------------------------- */
@@ -83,6 +85,10 @@ int gate_find(struct gate *g, const struct scorpio_request *r,
 /* The same for given texts; refs "" is the default revision. */
 int gate_walk(struct gate *g, const char *path, const char *refs,
 	      struct gate_place *ret, bool *ret_rev_ok);
+/* known.c: -ENOENT no such revision. A commit by its id is asked once; when the
+ * source is away a name means what it meant last. */
+int gate_known_new(struct gate *g);
+void gate_known_free(struct gate *g); /* twice is fine */
 int gate_resolve(struct gate *g, const char *refs,
 		 struct scorpio_revision *ret);
 /* One child of a directory. */

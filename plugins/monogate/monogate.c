@@ -54,6 +54,7 @@ static void gate_stop(void *self)
 	if (g->source)
 		g->sources->close(g->source);
 	gate_origin_done(g);
+	gate_known_free(g);
 	free(g);
 }
 
@@ -152,6 +153,8 @@ static int gate_start(const struct scorpio_host *h,
 		return -ENOMEM;
 	g->host = h;
 	rc = find_services(g);
+	if (rc == 0)
+		rc = gate_known_new(g);
 	if (rc == 0)
 		rc = open_source(g, h->config_string(c, "source", NULL));
 	if (rc == 0)

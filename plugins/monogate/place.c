@@ -84,15 +84,6 @@ const char *gate_mode(const struct scorpio_entry *e)
 	}
 }
 
-int gate_resolve(struct gate *g, const char *refs,
-		 struct scorpio_revision *ret)
-{
-	bool main = !*refs || strcmp(refs, "main") == 0;
-
-	return g->sources->resolve(g->source, main ? "" : refs,
-				   GATE_TIMEOUT_MS, ret);
-}
-
 /* "/a/b" -> "a/b": no empty, "." or ".." segments. */
 static int take_path(struct gate *g, const char *path, char *ret)
 {
