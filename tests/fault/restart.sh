@@ -34,6 +34,9 @@ stop_daemon
 # -- under load
 start_daemon --keeper
 assert_eq "$(value keeper_pid)" "$DAEMON_PID"
+[ "$SLOW" != 1 ] || assert_le \
+    "$(awk '/^RssAnon/ { print $2 }' "/proc/$DAEMON_PID/status")" 8192 \
+    "own memory of the keeper, KiB"
 rw_mount "$SCRATCH/repo" "$SCRATCH/m"
 mount_source "$SCRATCH/repo" "$SCRATCH/ro"
 start writer survive_writer "$SCRATCH/m/writer" "$SCRATCH/stop"
