@@ -82,6 +82,7 @@ struct store {
 	bool damage_seen;   /* atomic */
 	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
+	bool open_on_disk;  /* the same, and who opens and closes */
 
 	struct read_slot *slots; /* lock: readers (store_read.c) */
 
@@ -145,6 +146,7 @@ struct store_state { /* of the last process that had the store */
 	bool clean;
 	bool damaged; /* it saw damage */
 	bool same_boot;
+	bool on_disk; /* the disk knows that it is open */
 	int64_t seconds; /* how long ago it was opened; -1 unknown */
 	int64_t unreadable; /* it died of this byte of the data file; or -1 */
 };

@@ -6,11 +6,11 @@
  *	pid 4711
  *	boot 3f0c...           the boot the process ran in
  *	opened 1700000000      wall clock, seconds
- *	state open|clean
+ *	state opening|open|clean
  *	damaged 0|1            it met damage: check the structure next time
  *	unreadable 4096        it died of SIGBUS at this byte of data.mdb
  *
- * The text is synced at open, before anything is written to the database: a
+ * "opening" is synced at open, before anything is written to the database: a
  * machine that dies later cannot leave the clean mark of an earlier run.
  */
 #include "cache/store_impl.h"
@@ -69,6 +69,8 @@ static void parse(const char *text, struct store_state *ret)
 	field(text, "unreadable", boot, sizeof(boot));
 	ret->unreadable = boot[0] ? atoll(boot) : -1;
 	ret->seconds = word[0] ? wall_ns() / NS_PER_S - atoll(word) : -1;
+	field(text, "state", word, sizeof(word));
+	ret->on_disk = ret->same_boot && !strcmp(word, "open");
 }
 
 static int busy(const struct store *s, const char *text)
@@ -135,10 +137,12 @@ int store_state_lock(struct store *s, struct store_state *ret)
 			    strerror(e));
 	}
 	parse(text, ret);
+	s->open_on_disk = ret->on_disk;
 	return 0;
 }
 
-int store_state_mark(struct store *s, bool clean, bool damaged)
+static int write_mark(struct store *s, const char *state, bool damaged,
+		      bool sync)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	char boot[64];
@@ -147,10 +151,10 @@ int store_state_mark(struct store *s, bool clean, bool damaged)
 	boot_id(boot);
 	buf_printf(&b, "pid %ld\nboot %s\nopened %lld\nstate %s\ndamaged %d\n",
 		   (long)getpid(), boot, (long long)(wall_ns() / NS_PER_S),
-		   clean ? "clean" : "open", damaged);
+		   state, damaged);
 	n = pwrite(s->lock_fd, b.data, b.len, 0);
 	if (n != (ssize_t)b.len || ftruncate(s->lock_fd, n) ||
-	    fdatasync(s->lock_fd)) {
+	    (sync && fdatasync(s->lock_fd))) {
 		int e = n < 0 || errno ? errno : ENOSPC;
 
 		return fail(-e, "store: cannot write %s/lock: %s", s->path,
@@ -158,6 +162,19 @@ int store_state_mark(struct store *s, bool clean, bool damaged)
 	}
 	s->lock_text = b.len;
 	return 0;
+}
+
+/* The disk must know that the store is open before anything is written to it.
+ * Where a process died that had told it ("open", not "opening") it knows, and
+ * nobody waits for a disk that may be busy. */
+int store_state_mark(struct store *s, bool clean, bool damaged)
+{
+	int rc = 0;
+
+	if (clean || damaged || !s->open_on_disk)
+		rc = write_mark(s, clean ? "clean" : "opening", damaged, true);
+	s->open_on_disk = !clean && !rc;
+	return rc || clean ? rc : write_mark(s, "open", damaged, false);
 }
 
 void store_state_unlock(struct store *s)
