@@ -89,18 +89,16 @@ int nixcaches_new(struct nix *n, const char *url, struct nixcaches **ret)
 	const char *more = n->host->config_string(n->config, "substituters",
 						  "");
 	struct nixcaches *c = calloc(1, sizeof(*c));
+	const char *word;
+	size_t len;
 	int rc;
 
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
 	rc = add(n, c, url, strlen(url));
-	while (!rc && *(more += strspn(more, " ,\t\n"))) {
-		size_t len = strcspn(more, " ,\t\n");
-
-		rc = add(n, c, more, len);
-		more += len;
-	}
+	while (!rc && (word = nixword(&more, &len)))
+		rc = add(n, c, word, len);
 	if (rc) {
 		nixcaches_free(c);
 		return rc;

@@ -86,6 +86,16 @@ static inline bool nixrc_stops(int code)
 	return code == -EINTR || code == -ETIMEDOUT;
 }
 
+/* The next word of a list in the configuration; NULL at its end. */
+static inline const char *nixword(const char **list, size_t *ret_len)
+{
+	const char *word = *list + strspn(*list, " ,\t\n");
+
+	*ret_len = strcspn(word, " ,\t\n");
+	*list = word + *ret_len;
+	return *ret_len ? word : NULL;
+}
+
 static inline void nixfree(void *p)
 {
 	free(*(void **)p);

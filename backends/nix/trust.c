@@ -59,13 +59,11 @@ int nixtrust_new(struct nix *n, struct nixtrust **ret)
 		n->config, "trusted_public_keys", CACHE_NIXOS_ORG);
 	struct nixtrust *t = calloc(1, sizeof(*t));
 	int rc = t ? 0 : -ENOMEM;
+	const char *word;
+	size_t len;
 
-	while (!rc && *(keys += strspn(keys, " ,\t\n"))) {
-		size_t len = strcspn(keys, " ,\t\n");
-
-		rc = add_key(n, t, keys, len);
-		keys += len;
-	}
+	while (!rc && (word = nixword(&keys, &len)))
+		rc = add_key(n, t, word, len);
 	if (rc) {
 		nixtrust_free(t);
 		return rc;

@@ -74,25 +74,34 @@ static bool token_of(struct nixcache_role *s, const struct scorpio_request *r,
 	return h;
 }
 
+/* Is "CACHE:TOKEN" of this cache, or of all? *ret: the token in it. */
+static bool token_for(const char *word, size_t n, const char *cache,
+		      const char **ret, size_t *ret_n)
+{
+	size_t at = strcspn(word, ":");
+
+	if (at >= n || !((at == 1 && *word == '*') ||
+			 (at == strlen(cache) && !strncmp(word, cache, at))))
+		return false;
+	*ret = word + at + 1;
+	*ret_n = n - at - 1;
+	return true;
+}
+
 /* Does the list "CACHE:TOKEN ..." hold it? Always looks at all of it. */
 static bool listed(const char *list, const char *cache, const char *token)
 {
 	uint8_t want[NIX_SHA256], is[NIX_SHA256];
+	const char *word, *one;
+	size_t n, len;
 	bool found = false;
 
 	EVP_Digest(token, strlen(token), want, NULL, EVP_sha256(), NULL);
-	while (list && *(list += strspn(list, " ,\t\n"))) {
-		size_t n = strcspn(list, " ,\t\n"), at = strcspn(list, ":");
-
-		if (at < n) {
-			EVP_Digest(list + at + 1, n - at - 1, is, NULL,
-				   EVP_sha256(), NULL);
-			found |= CRYPTO_memcmp(is, want, NIX_SHA256) == 0 &&
-				 ((at == 1 && *list == '*') ||
-				  (at == strlen(cache) &&
-				   !strncmp(list, cache, at)));
-		}
-		list += n;
+	while (list && (word = nixword(&list, &n))) {
+		if (!token_for(word, n, cache, &one, &len))
+			continue;
+		EVP_Digest(one, len, is, NULL, EVP_sha256(), NULL);
+		found |= CRYPTO_memcmp(is, want, NIX_SHA256) == 0;
 	}
 	return found;
 }
@@ -100,14 +109,12 @@ static bool listed(const char *list, const char *cache, const char *token)
 /* Are there tokens for this cache at all? */
 static bool guarded(const char *list, const char *cache)
 {
-	while (list && *(list += strspn(list, " ,\t\n"))) {
-		size_t n = strcspn(list, " ,\t\n"), at = strcspn(list, ":");
+	const char *word, *one;
+	size_t n, len;
 
-		if ((at == 1 && *list == '*') ||
-		    (at == strlen(cache) && !strncmp(list, cache, at)))
+	while (list && (word = nixword(&list, &n)))
+		if (token_for(word, n, cache, &one, &len))
 			return true;
-		list += n;
-	}
 	return false;
 }
 
@@ -153,25 +160,27 @@ struct nixcached *cache_of(struct nixcache_role *s, struct scorpio_request *r,
 
 /* -- start ------------------------------------------------------------------------------------ */
 
+/* of each cache; no cache has such a name */
+static const char *const subs[] = { "nar", "log", "realisations", "debuginfo",
+				    "build-trace-v2", "pins", "parts" };
+#define N_SUBS (sizeof(subs) / sizeof(*subs))
+
+static bool is_word(const char *word, const char *p, size_t n)
+{
+	return strlen(word) == n && !strncmp(word, p, n);
+}
+
 static bool cache_name_ok(const char *p, size_t n)
 {
-	static const char *const taken[] = { "nar", "log", "realisations",
-					     "debuginfo", "build-trace-v2",
-					     "healthz", "api" };
-
-	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
-		if (strlen(taken[i]) == n && !strncmp(taken[i], p, n))
+	for (size_t i = 0; i < N_SUBS; i++)
+		if (is_word(subs[i], p, n))
 			return false;
-	return n && n < 64 &&
+	return n && !is_word("healthz", p, n) && !is_word("api", p, n) && n < 64 &&
 	       strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789-_") >= n;
 }
 
 static int make_dirs(struct nixcached *c, const char *base)
 {
-	static const char *const subs[] = { "nar", "log", "realisations",
-					    "debuginfo", "build-trace-v2",
-					    "pins", "parts" };
-
 	if (mkdir(base, 0755) && errno != EEXIST)
 		return rolefail(c->role, -errno, "%s: %s", base,
 				strerror(errno));
@@ -182,7 +191,7 @@ static int make_dirs(struct nixcached *c, const char *base)
 	if (c->fd < 0)
 		return rolefail(c->role, -errno, "%s: %s", c->dir,
 				strerror(errno));
-	for (size_t i = 0; i < sizeof(subs) / sizeof(*subs); i++)
+	for (size_t i = 0; i < N_SUBS; i++)
 		if (mkdirat(c->fd, subs[i], 0755) && errno != EEXIST)
 			return rolefail(c->role, -errno, "%s/%s: %s", c->dir,
 					subs[i], strerror(errno));
@@ -257,17 +266,17 @@ static int add_key(struct nixcache_role *s, const char *file)
 static int each_word(struct nixcache_role *s, const char *list,
 		     const char *base, char what)
 {
+	const char *at;
+	size_t n;
 	int rc = 0;
 
-	while (list && !rc && *(list += strspn(list, " ,\t\n"))) {
-		size_t n = strcspn(list, " ,\t\n");
-		auto_free char *word = strndup(list, n);
+	while (list && !rc && (at = nixword(&list, &n))) {
+		auto_free char *word = strndup(at, n);
 
 		rc = !word	   ? -ENOMEM
-		     : what == 'c' ? add_cache(s, base, list, n)
+		     : what == 'c' ? add_cache(s, base, at, n)
 		     : what == 'u' ? add_upstream(s, word, n)
 				   : add_key(s, word);
-		list += n;
 	}
 	return rc;
 }
