@@ -572,9 +572,10 @@ int daemon_run(struct daemon *d)
 	while (!ended(d)) {
 		int sig = next_signal(d, 500, &info);
 
-		if ((sig && sig != SIGHUP && !ended(d)) ||
-		    now_ns() > deadline)
-			leave_now(d);
+		if ((!sig || sig == SIGHUP || ended(d)) && now_ns() <= deadline)
+			continue;
+		pthread_detach(ender);
+		leave_now(d);
 	}
 	pthread_join(ender, NULL);
 	daemon_free(d);

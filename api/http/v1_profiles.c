@@ -130,6 +130,12 @@ static size_t below(const char *dir, const char *text, size_t len,
 	return n;
 }
 
+static int no_profile(struct request *r)
+{
+	return fail(-ENOENT, "no profile %s: scorpio profile list shows them",
+		    request_param(r, "name"));
+}
+
 static int post_apply(struct request *r)
 {
 	cleanup_free char *mount = NULL, *file = NULL, *text = NULL;
@@ -148,7 +154,7 @@ static int post_apply(struct request *r)
 	if (!e)
 		e = path_read(file, PROFILE_MAX, &text, &len);
 	if (e == -ENOENT)
-		return fail(-ENOENT, "no profile %s", request_param(r, "name"));
+		return no_profile(r);
 	if (!e)
 		e = fs_find(daemon_fs(request_ctx(r)), mount, &info);
 	if (e)
@@ -198,8 +204,7 @@ static int delete_profile(struct request *r)
 	if (e)
 		return e;
 	if (unlink(file))
-		return errno == ENOENT ? fail(-ENOENT, "no profile %s",
-					      request_param(r, "name"))
+		return errno == ENOENT ? no_profile(r)
 				       : fail(-errno, "%s: %s", file,
 					      strerror(errno));
 	return reply_json(r, 200, json_pack("{s:b}", "removed", 1));
