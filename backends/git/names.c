@@ -151,8 +151,10 @@ static int find_revision(struct gitsource *s, const char *name, git_oid *ret,
 		return gitfail(s, -ENOMEM, "out of memory");
 	if (!name[n])
 		return find_id(s, name, ret, ret_label);
-	rc = find_id(s, !n || strcmp(base, "@") == 0 ? "HEAD" : base, ret,
-		     &label);
+	if (!n)
+		return gitfail(s, -EINVAL, "'%s': a revision is missing before "
+			       "'%c'", name, *name);
+	rc = find_id(s, strcmp(base, "@") == 0 ? "HEAD" : base, ret, &label);
 	if (rc < 0)
 		return rc;
 	rc = gitremote_ancestor(s, name, name + n, ret);

@@ -215,6 +215,7 @@ START_TEST(ancestors)
 	ck_assert_int_eq(resolve("nosuch~1"), -ENOENT);
 	ck_assert_int_eq(resolve("main~20000"), -EINVAL);
 	ck_assert_int_eq(resolve("main~1x"), -EINVAL);
+	ck_assert_int_eq(resolve("~1"), -EINVAL);
 	ck_assert_int_eq(resolve("main^{tree}~1"), -EINVAL);
 	ck_assert_int_eq(resolve("main@{1}"), -ENOTSUP);
 	ck_assert_int_eq(
