@@ -453,6 +453,7 @@ int store_open(const struct store_options *o, struct store **ret)
 
 	s->path = xstrdup(o->path);
 	s->read_only = o->read_only;
+	s->broken = o->broken;
 	s->level = o->zstd_level ? o->zstd_level : 3;
 	s->lock_fd = -1;
 	s->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);

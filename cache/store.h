@@ -51,6 +51,10 @@ struct store_options {
 	/* The process that had it last is known to have been ended from
 	 * outside: that it did not close is no sign of damage. */
 	bool was_killed;
+	/* Called when nothing can be written any more because the file's
+	 * structure is damaged, once the next open knows of it. May be NULL;
+	 * may end the process. */
+	void (*broken)(void);
 };
 
 /* -EBUSY another process has it; -EINVAL the format is newer or not a store;

@@ -77,6 +77,7 @@ struct store {
 	uint32_t page;
 	int level;
 	bool read_only;
+	void (*broken)(void); /* const; may be NULL */
 	int lock_fd;
 	size_t lock_text; /* bytes of it; writer thread after open */
 	bool damage_seen;   /* atomic */

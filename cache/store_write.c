@@ -308,6 +308,27 @@ static bool disk_full(const struct store *s, size_t wanted)
 	       (uint64_t)v.f_bavail * v.f_frsize < wanted + 1 * MiB;
 }
 
+/* Damage was met: the mark makes the next start check the structure. */
+static void mark_damage(struct store *s)
+{
+	if (s->damage_marked ||
+	    !__atomic_load_n(&s->damage_seen, __ATOMIC_RELAXED))
+		return;
+	s->damage_marked = !store_state_mark(s, false, true);
+}
+
+/* Nothing can be stored any more, and so nothing new be read, before the next
+ * start checks the file and sets it aside. */
+static void structure_broken(struct store *s, int rc)
+{
+	if (rc != MDB_PAGE_NOTFOUND && rc != MDB_CORRUPTED && rc != MDB_PANIC)
+		return;
+	__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
+	mark_damage(s);
+	if (s->broken && s->damage_marked)
+		s->broken();
+}
+
 static int run_batch(struct store *s, struct batch *b)
 {
 	int rc;
@@ -331,16 +352,8 @@ static int run_batch(struct store *s, struct batch *b)
 			    "store: no space left on the disk of %s: make "
 			    "room there or lower cache.max_size",
 			    s->path);
+	structure_broken(s, rc);
 	return rc ? store_mdb_fail(rc, "write") : 0;
-}
-
-/* Damage was met: the mark makes the next start check the structure. */
-static void mark_damage(struct store *s)
-{
-	if (s->damage_marked ||
-	    !__atomic_load_n(&s->damage_seen, __ATOMIC_RELAXED))
-		return;
-	s->damage_marked = !store_state_mark(s, false, true);
 }
 
 /* Errors of the disk turn producers away for a while; those of one operation
