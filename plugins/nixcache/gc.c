@@ -219,6 +219,10 @@ static int order(struct sweep *s)
 
 	if (!todo)
 		return -ENOMEM;
+	if (!s->n) {
+		free(todo);
+		return 0;
+	}
 	pins_each(s->c, on_pin, s);
 	qsort(s->list, s->n, sizeof(*s->list), latest_first);
 	for (size_t i = 0; i < s->n; i++)

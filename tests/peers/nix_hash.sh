@@ -46,7 +46,6 @@ scorpio_cli nix hash "$SCRATCH/m/sub" >/dev/null
 assert_eq "$(metric 'scorpio_fuse_requests_total{op="read"}')" "$reads" "reads"
 # as a source path in a cache: Nix takes it from there, and does not walk the mount
 path=$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$cache")
-reads=$(metric 'scorpio_fuse_requests_total{op="read"}')
 assert_eq "$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$cache/")" "$path" "again"
 nix copy --from "$cache" --to "$SCRATCH/into" "$path" >"$SCRATCH/copy.out" 2>&1 || {
     cat "$SCRATCH/copy.out"
@@ -54,6 +53,7 @@ nix copy --from "$cache" --to "$SCRATCH/into" "$path" >"$SCRATCH/copy.out" 2>&1 
 }
 assert_eq "$(nix-hash --type sha256 "$SCRATCH/into$path")" \
     "$(nix-hash --type sha256 "$SCRATCH/m/sub")" "what was pushed"
+reads=$(metric 'scorpio_fuse_requests_total{op="read"}')
 expr="builtins.path { path = $SCRATCH/m/sub; name = \"src\"; sha256 = \"$(
     scorpio_cli nix hash "$SCRATCH/m/sub" | cut -d' ' -f1)\"; }"
 assert_contains "$(nix-instantiate --store "$SCRATCH/into" --eval -E "$expr" 2>&1)" "$path" \
