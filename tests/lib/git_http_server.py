@@ -66,9 +66,11 @@ class State:
         self.delay = 0.0
         self.busy = 0
         self.idle = threading.Condition(self.lock)
+        self.era = 0
         self.reset()
 
     def reset(self):
+        self.era += 1
         self.faults = []
         self.log = []
         self.numbers = dict(requests=0, get=0, post=0, bytes_in=0,
@@ -96,11 +98,14 @@ class State:
     def began(self):
         with self.lock:
             self.busy += 1
+            return self.era
 
-    def record(self, entry, path):
+    def record(self, entry, path, era):
         with self.lock:
             self.busy -= 1
             self.idle.notify_all()
+            if era != self.era:
+                return  # its client was done before the reset
             n = self.numbers
             n["requests"] += 1
             n[entry["method"].lower()] = n.get(entry["method"].lower(), 0) + 1
@@ -176,14 +181,14 @@ class Handler(BaseHTTPRequestHandler):
                      headers=sorted(self.headers.keys()), command="",
                      started=time.time())
         self.describe(entry, body)
-        self.server.state.began()
+        era = self.server.state.began()
         try:
             self.answer(method, body, entry["command"])
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
             entry.update(status=self.status, bytes_out=self.sent)
-            self.server.state.record(entry, self.server.options.log)
+            self.server.state.record(entry, self.server.options.log, era)
 
     def describe(self, entry, body):
         if self.headers.get("Content-Encoding") == "gzip":
