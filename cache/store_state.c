@@ -23,7 +23,9 @@
 #include <sys/stat.h>
 
 #define TEXT_MAX 512
-#define DYING_MS 1000
+#define MAYBE_DYING_MS 1000
+#define DYING_MS 10000
+#define EXITING 4ul /* PF_EXITING of the kernel */
 
 static void boot_id(char out[64])
 {
@@ -101,16 +103,43 @@ static int open_lock(struct store *s)
 	return 0;
 }
 
+/* Is the process that the file names gone, or about to be? */
+static bool owner_dies(int fd)
+{
+	char text[TEXT_MAX + 1], pid[32], path[64];
+	cleanup_fd int stat = -1;
+	unsigned long flags = 0;
+	ssize_t n = pread(fd, text, TEXT_MAX, 0);
+	const char *rest;
+
+	text[MAX(n, 0)] = '\0';
+	field(text, "pid", pid, sizeof(pid));
+	snprintf(path, sizeof(path), "/proc/%d/stat", atoi(pid));
+	stat = open(path, O_RDONLY | O_CLOEXEC);
+	n = stat < 0 ? -1 : read(stat, text, TEXT_MAX);
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	rest = strrchr(text, ')');
+	return rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %lu",
+			      &flags) == 1 && flags & EXITING;
+}
+
 /* A process that was killed lets go of its files in any order: its mounts may
- * be gone a few ms before its lock is. */
+ * be gone before its lock is, by seconds if the machine is busy. */
 static int take_lock(int fd)
 {
-	int64_t deadline = deadline_in_ms(DYING_MS);
+	int64_t soon = deadline_in_ms(MAYBE_DYING_MS);
+	int64_t end = deadline_in_ms(DYING_MS);
 	struct timespec nap = { 0, 10 * NS_PER_MS };
 
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK || now_ns() >= deadline)
+		if (errno != EWOULDBLOCK)
 			return -1;
+		if (now_ns() >= end || (now_ns() >= soon && !owner_dies(fd))) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
 		nanosleep(&nap, NULL);
 	}
 	return 0;
