@@ -87,6 +87,7 @@ static void take_flight(struct flights *f, struct call *c, struct flight *fl)
 	flight_dequeue(f, fl);
 	fl->state = TAKEN;
 	fl->call = c;
+	fl->error = 0; /* what an earlier call said of it */
 	ref->id = fl->id;
 	ref->path = fl->path;
 	ref->path_len = fl->path_len;

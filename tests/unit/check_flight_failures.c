@@ -117,6 +117,29 @@ START_TEST(bad_content_is_asked_for_once_more)
 }
 END_TEST
 
+/* What a call said of an object does not hold for the next one, which fails as a
+ * whole and says nothing of it. */
+START_TEST(failed_object_then_failed_call)
+{
+	struct crowd *c = crowd_one(5, WANT_DEMAND);
+
+	crowd_restart((struct flight_options){ .retry_ns = 300 * NS_PER_MS });
+	srv.object = 5;
+	srv.object_error = -EIO;
+	srv.object_times = 1;
+	crowd_send(c);
+	crowd_await(1);
+	pthread_mutex_lock(&srv.m);
+	while (srv.running)
+		cond_wait_until(&srv.c, &srv.m, deadline_in_ms(100));
+	srv.fail_calls = 1;
+	srv.fail_with = -EIO;
+	pthread_mutex_unlock(&srv.m);
+	crowd_end(c, 0);
+	ck_assert_uint_eq(srv.n_calls, 3);
+}
+END_TEST
+
 START_TEST(forgotten_objects_are_eio)
 {
 	struct crowd *c = crowd_one(5, WANT_DEMAND);
@@ -293,6 +316,7 @@ int main(void)
 	tcase_add_test(t, no_false_enoent);
 	tcase_add_test(t, bad_content_is_asked_for_once_more);
 	tcase_add_test(t, forgotten_objects_are_eio);
+	tcase_add_test(t, failed_object_then_failed_call);
 	tcase_add_test(t, sizes_fall_back_to_content);
 	tcase_add_test(t, content_answers_for_sizes);
 	tcase_add_test(t, extra_objects_complete_others);
