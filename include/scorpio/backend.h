@@ -163,7 +163,8 @@ struct scorpio_backend {
 
 	/* Turn a branch, tag, commit, path... into an immutable state. spec ""
 	 * means the default. The only call whose answer may differ tomorrow;
-	 * asked for ret->text of an answer it gives that state again.
+	 * asked for ret->text of an answer it gives that state again
+	 * (since 1.4; mounts of older plugins without it do not come back).
 	 * Must answer -ENOENT for what does not exist and -EIO or -ETIMEDOUT
 	 * when the server could not be asked: never one for the other. */
 	int (*resolve)(void *self, const char *spec,
