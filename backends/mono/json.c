@@ -106,6 +106,8 @@ static int read_entry(struct scan *s, const json_t *j, struct monolist *l)
 	if (!json_string_length(name)) /* old servers make such */
 		return 0;
 	rc = read_extras(s, j, &mode, &size);
+	l->dirs_told += mode == MONO_MODE_DIR &&
+			json_is_string(json_object_get(j, "mode"));
 	if (rc == 0)
 		rc = monolist_add(l, json_string_value(name),
 				  json_string_length(name), mode, id, size);

@@ -27,6 +27,7 @@ struct monolist {
 	size_t n, cap;
 	char *names; /* one after the other, no NULs between */
 	size_t names_len, names_cap;
+	size_t dirs_told; /* directories that came with a mode */
 };
 
 void monolist_done(struct monolist *l); /* a zeroed one is fine */

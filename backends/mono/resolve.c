@@ -218,7 +218,8 @@ static int settle_root(struct mono *m, struct monocommit *c,
 	return 0;
 }
 
-/* Do listings of this server tell the modes of all that is not a directory? */
+/* Do listings of this server tell the modes of all that is not a directory? Where
+ * there is nothing else, those of directories say so. */
 static void note_extras(struct mono *m, const struct monolist *l)
 {
 	size_t files = 0, told = 0;
@@ -227,7 +228,7 @@ static void note_extras(struct mono *m, const struct monolist *l)
 		files += l->e[i].mode != MONO_MODE_DIR;
 		told += l->e[i].mode && l->e[i].mode != MONO_MODE_DIR;
 	}
-	if (files)
+	if (files || l->dirs_told)
 		__atomic_store_n(&m->extras, told == files, __ATOMIC_RELAXED);
 }
 

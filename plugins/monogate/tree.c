@@ -23,7 +23,8 @@ static json_t *name_of(const struct scorpio_entry *e)
 static void add_extras(json_t *v, const struct scorpio_entry *e)
 {
 	json_object_set_new(v, "mode", json_string(gate_mode(e)));
-	if (e->kind != SCORPIO_SUBMODULE && e->size != SCORPIO_SIZE_UNKNOWN)
+	if ((e->kind == SCORPIO_FILE || e->kind == SCORPIO_SYMLINK) &&
+	    e->size != SCORPIO_SIZE_UNKNOWN)
 		json_object_set_new(v, "size",
 				    json_integer((json_int_t)e->size));
 }
@@ -55,8 +56,7 @@ static int add(void *ctx, const struct scorpio_entry *e)
 	} else {
 		gate_hex(&e->id, hex);
 		json_object_set_new(v, "oid", json_string(hex));
-		if (!dir)
-			add_extras(v, e);
+		add_extras(v, e);
 	}
 	json_array_append_new(dir ? l->dirs : l->files, v);
 	return 0;

@@ -110,6 +110,27 @@ note "uncached: $code $(field err_message <"$SCRATCH/said")"
 DAEMON_PID=$two_pid
 stop_daemon
 
+note "a root that holds directories alone: still one list for each"
+F=$SCRATCH/flat
+git_repo "$F"
+mkdir -p "$F/a/b" "$F/c"
+for i in $(seq 60); do echo "$i" >"$F/a/b/$i"; done
+echo 1 >"$F/c/run"
+chmod 755 "$F/c/run"
+git_commit "$F" one
+gateway "$SCRATCH/flatgate" "$F"
+server=$DAEMON_URL
+asked() { DAEMON_URL=$server metric scorpio_http_requests_total; }
+write_config "$SCRATCH/flatclient"
+start_daemon
+before=$(asked)
+mount_source "mono+$GATE" "$SCRATCH/m" --ro
+find "$SCRATCH/m" -printf '%s %m\n' >"$SCRATCH/walk"
+assert_le $(($(asked) - before)) 20 "requests for four directories"
+assert_eq "$(stat -c %a "$SCRATCH/m/c/run")" 755
+scorpio_cli umount "$SCRATCH/m"
+stop_daemon
+
 note "what cannot be served is said"
 write_config "$SCRATCH/bad"
 printf '[monogate]\nenabled = true\nsource = "dir+%s"\n' "$SCRATCH/want" \
