@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 240
-# Pages of the store are overwritten one after another under a daemon that has
-# them mounted: no program ever reads a wrong byte, and afterwards everything
-# is there again (tests/proof/pages_all.sh: every page)
+# timeout: 7200
+# Every page of the store is overwritten in turn under a daemon that has it
+# mounted: no program ever reads a wrong byte, and afterwards everything is
+# there again. What LMDB does with such a page is not always the same.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/repos.sh"
 . "$TESTLIB/git_server.sh"
 requires fuse git python3 jq
-pages=${PAGES:-12} # so many of them, evenly spread; 0: all
+pages=${PAGES:-0} # so many of them, evenly spread; 0: all
 
 git_repo "$SCRATCH/repo"
 mkdir -p "$SCRATCH/repo/d/e"
