@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -244,6 +245,26 @@ void gitipc_free(struct gitipc *i)
 	free(i);
 }
 
+/* Who has the repository may ask. The directory is theirs: what stands there by
+ * now need not be the socket. */
+static int give_away(int dir)
+{
+	cleanup_fd int fd = openat(dir, SOCKET_NAME,
+				   O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat owner, st;
+
+	if (fd < 0 || fstat(dir, &owner) || fstat(fd, &st))
+		return -errno;
+	if (owner.st_uid == st.st_uid)
+		return 0;
+	if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
+	    st.st_uid != geteuid())
+		return -EPERM;
+	return fchownat(fd, "", owner.st_uid, owner.st_gid, AT_EMPTY_PATH)
+		       ? -errno
+		       : 0;
+}
+
 /* By the directory's descriptor: a path may be too long for an address. */
 static int open_socket(struct listener *l, const char *gitdir)
 {
@@ -259,10 +280,10 @@ static int open_socket(struct listener *l, const char *gitdir)
 		return -errno;
 	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", l->dir,
 		 SOCKET_NAME);
-	return bind(l->fd, (struct sockaddr *)&a, sizeof(a)) ||
-			       listen(l->fd, CONNECTIONS_MAX)
-		       ? -errno
-		       : 0;
+	if (bind(l->fd, (struct sockaddr *)&a, sizeof(a)) ||
+	    listen(l->fd, CONNECTIONS_MAX))
+		return -errno;
+	return give_away(l->dir);
 }
 
 void gitipc_listen(struct gitipc *i, const char *id, const char *gitdir)
