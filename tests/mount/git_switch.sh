@@ -141,7 +141,8 @@ $MAIN" "the branch"
         git -C "$C" checkout -q "$to"
         same_state "a kill"
     done
-    sw "$W" main >/dev/null
+    # a lock that stays would be left over; one of git at work goes
+    wait_until 30 eval 'sw "$W" main >/dev/null 2>&1'
     within 60 scorpio_cli umount "$W"
 }
 
