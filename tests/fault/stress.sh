@@ -54,7 +54,8 @@ def check(text, name, what):
         if b"\0" in page: # beyond the end of a file that was made shorter
             page = page.rstrip(b"\0")
             assert b"\0" not in page, f"{what} {name}: zeros inside"
-        assert len(revs) <= 1, f"{what} {name}: mixed page {revs}"
+        # copying out of a map is no single step: a switch may come in between
+        assert len(revs) <= 1 or what == "map", f"{what} {name}: mixed page {revs}"
         for rev, dd, ff in revs:
             assert (dd.decode(), f"f{int(ff)}") == (d, f), f"{what} {name}: {dd} {ff}"
 def reader():
