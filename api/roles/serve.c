@@ -4,7 +4,9 @@
 #include "api/roles/private.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 
+#include "api/http/range.h"
 #include "api/http/request.h"
 #include "api/http/server.h"
 #include "api/http/server_private.h"
@@ -190,6 +192,31 @@ static int reply_part(struct scorpio_request *r, int status,
 	return reply_file(ours(r), status, headers, own, offset, n);
 }
 
+static void range(const struct scorpio_request *r, uint64_t size,
+		  struct scorpio_range *ret)
+{
+	const char *h = get_header(r, "If-Range") ? NULL
+						  : get_header(r, "Range");
+	struct range got;
+	int n = range_parse(h, size, &got);
+
+	*ret = (struct scorpio_range){ .n = size, .status = 200 };
+	if (n < 0) {
+		ret->status = 416;
+		ret->n = 0;
+		snprintf(ret->line, sizeof(ret->line),
+			 "Content-Range: bytes */%" PRIu64, size);
+	}
+	if (n != 1)
+		return;
+	ret->from = got.part[0].offset;
+	ret->n = got.part[0].length;
+	ret->status = 206;
+	snprintf(ret->line, sizeof(ret->line),
+		 "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+		 ret->from, ret->from + ret->n - 1, size);
+}
+
 const struct scorpio_http_service roles_http = {
 	.struct_size = sizeof(struct scorpio_http_service),
 	.open = server_open,
@@ -204,4 +231,5 @@ const struct scorpio_http_service roles_http = {
 	.reply_body = reply_body,
 	.body_fd = body_fd,
 	.reply_file = reply_part,
+	.range = range,
 };

@@ -95,6 +95,13 @@ struct scorpio_body {
 	void *ctx;
 };
 
+/* The part of a content that a request wants (RFC 9110, section 14). */
+struct scorpio_range {
+	uint64_t from, n;
+	int status;    /* 200: all of it; 206; 416: nothing is there */
+	char line[84]; /* the header of 206 and 416: "Content-Range: ..." */
+};
+
 struct scorpio_http_service {
 	uint32_t struct_size;
 	uint32_t reserved;
@@ -136,6 +143,14 @@ struct scorpio_http_service {
 	int (*reply_file)(struct scorpio_request *r, int status,
 			  const char *const *headers, int fd, uint64_t offset,
 			  uint64_t n);
+
+	/* -- since ABI 1.4 -- */
+
+	/* What of `size` bytes the Range header wants. Several parts, something
+	 * malformed and If-Range (who asks may hold another content) are
+	 * answered with all of it. */
+	void (*range)(const struct scorpio_request *r, uint64_t size,
+		      struct scorpio_range *ret);
 };
 
 /* -- sources and the store ------------------------------------------------------ */

@@ -9,7 +9,7 @@
  *        scorpio_host.remember and .recall; ids made by layers
  *   1.3  uploads, files as answers and wide parameters of routes; scratch
  *        directories for roles
- *   1.4  scorpio_backend.part
+ *   1.4  scorpio_backend.part, scorpio_http_service.range
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H

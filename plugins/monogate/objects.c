@@ -178,7 +178,7 @@ static void end_along(void *ctx)
 
 static int send_pulled(struct gate *g, struct scorpio_request *r,
 		       const char *oid, uint64_t size,
-		       const struct gate_range *x,
+		       const struct scorpio_range *x,
 		       const char *const *headers)
 {
 	struct along *a = calloc(1, sizeof(*a));
@@ -202,7 +202,8 @@ int gate_lfs_get(void *ctx, struct scorpio_request *r)
 	const char *oid = g->http->param(r, "oid");
 	const char *told = g->http->query(r, "size", "");
 	uint64_t size = strtoull(told, NULL, 10);
-	struct gate_range x;
+	struct scorpio_range x;
+	char tag[GATE_TAG_MAX];
 	int fd, rc;
 
 	if (!lfs_oid_ok(oid))
@@ -211,10 +212,11 @@ int gate_lfs_get(void *ctx, struct scorpio_request *r)
 	fd = lfs_open(g->lfs, oid, &size);
 	if (fd < 0 && (!g->lfs->upstream || !*told))
 		return lfs_say(g, r, 404, "there is no such object");
-	if (!gate_range_take(g, r, size, &x)) {
-		rc = gate_range_refuse(g, r, size);
+	g->http->range(r, size, &x);
+	if (x.status == 416) {
+		rc = gate_range_refuse(g, r, &x);
 	} else {
-		const char *const headers[] = GATE_RANGE_HEADERS(x, oid);
+		const char *const headers[] = GATE_RANGE_HEADERS(x, tag, oid);
 
 		rc = fd >= 0 ? g->http->reply_file(r, x.status, headers, fd,
 						   x.from, x.n) :

@@ -5,26 +5,19 @@
 
 #include "gate.h"
 
-struct gate_range {
-	uint64_t from, n;
-	int status; /* 200 or 206 */
-	char line[96], tag[80];
-};
+#define GATE_TAG_MAX 80
 
-/* What of `size` bytes the request wants: one part, or all of it. false: there
- * is nothing at that place. */
-bool gate_range_take(struct gate *g, const struct scorpio_request *r,
-		     uint64_t size, struct gate_range *ret);
+/* The answer where nothing is at the place that was asked for (416). */
 int gate_range_refuse(struct gate *g, struct scorpio_request *r,
-		      uint64_t size); /* 416 */
+		      const struct scorpio_range *part);
 /* Does the client have what is called `id`? Then it has been answered (304). */
 bool gate_known(struct gate *g, struct scorpio_request *r, const char *id,
 		int *ret);
+const char *gate_tag(char tag[GATE_TAG_MAX], const char *id); /* ETag: "ID" */
 
-#define GATE_RANGE_HEADERS(x, id)                                              \
+#define GATE_RANGE_HEADERS(part, tag, id)                                      \
 	{ "Content-Type: application/octet-stream", "Accept-Ranges: bytes",    \
 	  "Cache-Control: public, max-age=31536000, immutable",                \
-	  gate_tag(&(x), id), (x).status == 206 ? (x).line : NULL, NULL }
-const char *gate_tag(struct gate_range *x, const char *id); /* ETag: "ID" */
+	  gate_tag(tag, id), (part).status == 206 ? (part).line : NULL, NULL }
 
 #endif

@@ -58,14 +58,14 @@ static int send_tree(struct gate *g, struct scorpio_request *r,
 {
 	struct gate_children l = { 0 };
 	char *body = NULL, hex[2 * SCORPIO_ID_MAX + 1];
-	struct gate_range x;
+	char tag[GATE_TAG_MAX];
 	size_t len = 0;
 	int rc;
 
 	gate_hex(&dir->id, hex);
 	if (gate_known(g, r, hex, &rc))
 		return rc;
-	const char *const headers[] = { octets[0], gate_tag(&x, hex), NULL };
+	const char *const headers[] = { octets[0], gate_tag(tag, hex), NULL };
 
 	rc = gate_children_get(g, dir, &l);
 	if (rc == 0) {
@@ -122,11 +122,13 @@ static int send_blob(struct gate *g, struct scorpio_request *r,
 {
 	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_blob,
 				  .done = free };
+	struct scorpio_range x;
+	char tag[GATE_TAG_MAX];
 	struct sending *s;
-	struct gate_range x;
 
-	if (!gate_range_take(g, r, size, &x))
-		return gate_range_refuse(g, r, size);
+	g->http->range(r, size, &x);
+	if (x.status == 416)
+		return gate_range_refuse(g, r, &x);
 	s = malloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -136,7 +138,7 @@ static int send_blob(struct gate *g, struct scorpio_request *r,
 	b.ctx = s;
 	b.size = x.n;
 	const char *const headers[] =
-		GATE_RANGE_HEADERS(x, g->http->param(r, "oid"));
+		GATE_RANGE_HEADERS(x, tag, g->http->param(r, "oid"));
 
 	return g->http->reply_body(r, x.status, headers, &b);
 }

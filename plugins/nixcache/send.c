@@ -148,51 +148,12 @@ int send_info(void *ctx, struct scorpio_request *r)
 
 /* -- archives ------------------------------------------------------------------------------- */
 
-struct part {
-	uint64_t from, n;
-	int status;
-	char range[96];
-};
-
-/* "bytes=A-B", one part; anything else is no range. false: 416. */
-static bool parse_range(const char *h, uint64_t size, struct part *ret)
-{
-	unsigned long long a, b = UINT64_MAX;
-	int used = 0;
-
-	*ret = (struct part){ .n = size, .status = 200 };
-	if (!h || strncmp(h, "bytes=", 6) || strchr(h, ','))
-		return true;
-	if (h[6] == '-' && sscanf(h + 7, "%llu%n", &b, &used) == 1 &&
-	    !h[7 + used]) {
-		a = b < size ? size - b : 0;
-		b = UINT64_MAX;
-	} else if (h[6] < '0' || h[6] > '9' ||
-		   sscanf(h + 6, "%llu-%n", &a, &used) != 1 || !used ||
-		   (h[6 + used] && sscanf(h + 6 + used, "%llu", &b) != 1) ||
-		   b < a) {
-		return true;
-	}
-	if (a >= size)
-		return false;
-	ret->from = a;
-	ret->n = (b < size - 1 ? b + 1 : size) - a;
-	ret->status = 206;
-	snprintf(ret->range, sizeof(ret->range),
-		 "Content-Range: bytes %llu-%llu/%llu", a, a + ret->n - 1,
-		 (unsigned long long)size);
-	return true;
-}
-
 static int bad_range(struct nixcache_role *s, struct scorpio_request *r,
-		     uint64_t size)
+		     const struct scorpio_range *part)
 {
-	char range[64];
-	const char *headers[] = { range, NULL };
+	const char *headers[] = { part->line, NULL };
 
-	snprintf(range, sizeof(range), "Content-Range: bytes */%llu",
-		 (unsigned long long)size);
-	return s->http->reply(r, 416, headers, "", 0);
+	return s->http->reply(r, part->status, headers, "", 0);
 }
 
 struct along { /* an answer that is read along with a transfer */
@@ -218,7 +179,7 @@ static void end_along(void *ctx)
 #define NAR_HEADERS(part)                                                      \
 	{ "Content-Type: application/x-nix-nar", "Accept-Ranges: bytes",       \
 	  "Cache-Control: public, max-age=31536000, immutable",                \
-	  (part).status == 206 ? (part).range : NULL, NULL }
+	  (part).status == 206 ? (part).line : NULL, NULL }
 
 static int send_along(struct nixcached *c, struct scorpio_request *r,
 		      const char *name)
@@ -227,7 +188,7 @@ static int send_along(struct nixcached *c, struct scorpio_request *r,
 	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_along,
 				  .done = end_along };
 	struct along *a = calloc(1, sizeof(*a));
-	struct part part;
+	struct scorpio_range part;
 	uint64_t size;
 	int rc = a ? pull_nar(c, name, &a->pull) : -ENOMEM;
 
@@ -236,9 +197,11 @@ static int send_along(struct nixcached *c, struct scorpio_request *r,
 		return rc == -ENOENT ? not_here(s, r) : rc;
 	}
 	rc = pull_size(a->pull, &size);
-	if (rc || !parse_range(s->http->header(r, "Range"), size, &part)) {
+	if (!rc)
+		s->http->range(r, size, &part);
+	if (rc || part.status == 416) {
 		end_along(a);
-		return rc ? rc : bad_range(s, r, size);
+		return rc ? rc : bad_range(s, r, &part);
 	}
 	a->from = part.from;
 	b.ctx = a;
@@ -257,7 +220,7 @@ static int send_through(struct nixcached *c, struct scorpio_request *r,
 	const char *h = s->http->header(r, "Range");
 	auto_free char *data = NULL;
 	unsigned long long a, b;
-	struct part part;
+	struct scorpio_range part;
 	uint64_t size;
 	int used = 0, rc;
 
@@ -265,8 +228,11 @@ static int send_through(struct nixcached *c, struct scorpio_request *r,
 	    h[used] || b < a || b - a >= PULL_RANGE_MAX)
 		return -ENOTSUP;
 	rc = pull_range(c, name, a, b - a + 1, &data, &size);
-	if (rc || !parse_range(h, size, &part) || part.n > b - a + 1)
+	if (rc)
 		return rc == -ENOENT ? not_here(s, r) : -ENOTSUP;
+	s->http->range(r, size, &part);
+	if (part.status == 416 || part.n > b - a + 1)
+		return -ENOTSUP;
 	const char *const headers[] = NAR_HEADERS(part);
 
 	return s->http->reply(r, part.status, headers, data, part.n);
@@ -276,13 +242,13 @@ static int send_kept(struct nixcached *c, struct scorpio_request *r, int fd)
 {
 	struct nixcache_role *s = c->role;
 	struct stat st;
-	struct part part;
+	struct scorpio_range part;
 
 	if (fstat(fd, &st))
 		return rolefail(s, -errno, "%s", strerror(errno));
-	if (!parse_range(s->http->header(r, "Range"), (uint64_t)st.st_size,
-			 &part))
-		return bad_range(s, r, (uint64_t)st.st_size);
+	s->http->range(r, (uint64_t)st.st_size, &part);
+	if (part.status == 416)
+		return bad_range(s, r, &part);
 	const char *const headers[] = NAR_HEADERS(part);
 
 	return s->http->reply_file(r, part.status, headers, fd, part.from,
@@ -309,7 +275,7 @@ static int send_known(struct nixcached *c, struct scorpio_request *r,
 {
 	struct scorpio_body b = { .struct_size = sizeof(b), .read = no_body,
 				  .done = no_done };
-	struct part part = { .status = 200 };
+	struct scorpio_range part = { .status = 200 };
 	int rc = pull_known(c, name, NULL, &b.size);
 
 	if (rc)
