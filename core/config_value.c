@@ -2,6 +2,7 @@
 /* config_value.c - from text to values. */
 #include "core/config_private.h"
 
+#include "core/log.h"
 #include "core/path.h"
 
 #include <inttypes.h>
@@ -277,8 +278,11 @@ static bool is_http_url(const char *s)
 	size_t n = !strncasecmp(s, "http://", 7)  ? 7 :
 		   !strncasecmp(s, "https://", 8) ? 8 :
 						    0;
+	const char *at = n ? memrchr(s + n, '@', strcspn(s + n, "/?#")) : NULL;
+	const char *host = at ? at + 1 : s + n;
 
-	return n && s[n] && !strchr("/?#:", s[n]) && !strpbrk(s, " \t\r\n");
+	return n && *host && !strchr("/?#:", *host) &&
+	       !strpbrk(s, " \t\r\n");
 }
 
 static void list_add(struct config_value *v, const char *p, size_t n)
@@ -366,6 +370,8 @@ bool config_convert(const struct config_load *l, const struct config_key *k,
 		    const char *text, const json_t *list,
 		    struct config_value *v, char *reason, size_t cap)
 {
+	char shown[256];
+
 	if (k->type == CONFIG_LIST) {
 		if (list && !convert_array(list, v, reason, cap))
 			return false;
@@ -389,7 +395,8 @@ bool config_convert(const struct config_load *l, const struct config_key *k,
 	case CONFIG_URL:
 		if (!is_http_url(v->text))
 			snprintf(reason, cap, "\"%s\" is not an http:// or "
-				 "https:// URL", v->text);
+				 "https:// URL",
+				 log_redact(v->text, shown, sizeof(shown)));
 		return is_http_url(v->text);
 	case CONFIG_ENUM:
 		if (!one_of(k->values, v->text))

@@ -149,6 +149,14 @@ START_TEST(strings_or_native)
 }
 END_TEST
 
+START_TEST(a_url_names_a_host_and_a_problem_no_password)
+{
+	bad("base_url = \"http://me:secret@\"\n",
+	    "t.toml:1:1: server.base_url: \"http://\" is not an http:// or "
+	    "https:// URL\n");
+}
+END_TEST
+
 START_TEST(problems_with_places)
 {
 	bad("load_dir_depth = 0\n"
@@ -544,6 +552,7 @@ int main(void)
 	tcase_add_test(t, precedence);
 	tcase_add_test(t, both_forms);
 	tcase_add_test(t, strings_or_native);
+	tcase_add_test(t, a_url_names_a_host_and_a_problem_no_password);
 	tcase_add_test(t, problems_with_places);
 	tcase_add_test(t, syntax);
 	tcase_add_test(t, bad_environment_and_cli);
