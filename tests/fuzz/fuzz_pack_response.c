@@ -98,6 +98,15 @@ static int blob_end(void *ctx)
 	return 0;
 }
 
+static int abandon(void *ctx, int error)
+{
+	struct drain *d = ctx;
+
+	assert(d->open != 0 && error < 0);
+	d->open = 0;
+	return 0;
+}
+
 static int failed(void *ctx, const struct scorpio_id *id UNUSED, int error)
 {
 	assert(((struct drain *)ctx)->open == 0 && error < 0);
@@ -145,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.tree_begin = tree_begin, .tree_entry = tree_entry,
 		.tree_end = tree_end, .blob_begin = blob_begin,
 		.blob_data = blob_data, .blob_end = blob_end,
-		.failed = failed,
+		.abandon = abandon, .failed = failed,
 	};
 	struct gitpour pour = { .source = &source, .sink = &sink };
 	struct gitpack *p;
