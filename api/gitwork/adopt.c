@@ -68,6 +68,11 @@ static void follow_head(struct gitjob *j, int64_t deadline)
 	int rc;
 
 	j->deadline = deadline;
+	if (gitfollow_pending(gitdir)) {
+		/* HEAD is of the revision that was left */
+		gitfollow_again(j);
+		return;
+	}
 	if (at_work(gitdir) || gitrun(j, argv, &out))
 		return;
 	head = buf_str(&out);

@@ -4,19 +4,21 @@
  *
  * The order, so that a crash at any point can be mended at the next mount:
  *
- *	index.lock       made, as git does: no program of git's writes now. It
- *	                 says that it is ours
+ *	index.lock       made (gitlock.c): no program of git's writes now
  *	scorpio.switch   the revision that is left
  *	the files move   one logged step (fs_switch)
  *	index, HEAD      from the tree alone, as at the first mount
  *	scorpio.switch   removed
+ *	index.lock       removed
  *
  * Found at a mount, scorpio.switch tells by the revision the files show on
  * which side of the step the daemon ended. There was nothing staged, so the
- * index can be made again from nothing.
+ * index can be made again from nothing. A program of git's that the daemon had
+ * started may still be at work then, and hold a lock of a reference.
  */
 #include "api/gitwork/prepare.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -27,19 +29,21 @@
 
 #define INTENT "scorpio.switch"
 #define INTENT_MAX 1024
-#define OURS "scorpio"
+#define NEW_INDEX "scorpio.index"
+#define LOCK_MS 10000   /* for a program of git's to end */
+#define AGAIN_MS 30000  /* what failed is not tried sooner */
 
 struct follow {
 	struct gitprepare p;
 	const struct fs_switch_request *r;
-	char *index_lock;
 	bool locked;
 	bool pristine; /* HEAD is as it was made */
 	char *note;
 };
 
 #define GIT(x) "git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", \
-	       "--git-dir", (x)->p.gitdir
+	       "-c", "core.filesRefLockTimeout=10000", "-c", \
+	       "core.packedRefsTimeout=10000", "--git-dir", (x)->p.gitdir
 
 static char *in_git(const struct follow *x, const char *name)
 {
@@ -100,32 +104,6 @@ static void forget_under_way(struct follow *x)
 			drop(x, under_way[i].file);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		drop(x, more[i]);
-}
-
-static int lock_index(struct follow *x)
-{
-	int fd = open(x->index_lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		      0644);
-
-	if (fd < 0 && errno == EEXIST)
-		return fail(-EBUSY, "git is at work in it (%s is there): wait "
-			    "until it ends", x->index_lock);
-	if (fd < 0)
-		return fail(-errno, "%s: %s", x->index_lock, strerror(errno));
-	x->locked = true;
-	if (write(fd, OURS, strlen(OURS)) != (ssize_t)strlen(OURS)) {
-		close(fd);
-		return fail(-EIO, "%s: %s", x->index_lock, strerror(errno));
-	}
-	close(fd);
-	return 0;
-}
-
-static void unlock_index(struct follow *x)
-{
-	if (x->locked)
-		unlink(x->index_lock);
-	x->locked = false;
 }
 
 static int check_staged(struct follow *x)
@@ -363,10 +341,11 @@ static int move_refs(struct follow *x)
 static int bring_after(struct follow *x)
 {
 	cleanup_free char *index = in_git(x, "index");
+	cleanup_free char *made = in_git(x, NEW_INDEX);
 	int rc = gitserver_follow(&x->p);
 
 	if (!rc)
-		rc = gitprepare_index(&x->p, x->index_lock);
+		rc = gitprepare_index(&x->p, made);
 	if (rc)
 		return rc;
 	free(x->p.build);
@@ -375,11 +354,12 @@ static int bring_after(struct follow *x)
 		rc = gitserver_finish(&x->p);
 	if (!rc)
 		rc = gitserver_show(&x->p);
-	if (!rc && rename(x->index_lock, index))
+	if (!rc && rename(made, index))
 		rc = fail(-errno, "%s: %s", index, strerror(errno));
-	if (rc)
+	if (rc) {
+		drop(x, NEW_INDEX);
 		return rc;
-	x->locked = false;
+	}
 	forget_under_way(x);
 	rc = move_refs(x);
 	if (!rc)
@@ -462,7 +442,6 @@ static int begin(struct follow *x, struct gitjob *j,
 	if (rc)
 		return rc;
 	x->r = r;
-	x->index_lock = in_git(x, "index.lock");
 	x->pristine = head_pristine(x);
 	j->deadline = r->deadline;
 	return 0;
@@ -470,8 +449,8 @@ static int begin(struct follow *x, struct gitjob *j,
 
 static void end(struct follow *x)
 {
-	unlock_index(x);
-	free(x->index_lock);
+	if (x->locked)
+		gitlock_drop(x->p.gitdir);
 	free(x->note);
 	gitprepare_done(&x->p);
 }
@@ -487,7 +466,8 @@ int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,
 		return rc;
 	rc = check_under_way(&x);
 	if (!rc)
-		rc = lock_index(&x);
+		rc = gitlock_take(x.p.gitdir);
+	x.locked = !rc;
 	if (!rc)
 		rc = check_staged(&x);
 	if (!rc)
@@ -504,37 +484,33 @@ int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,
 
 /* -- after a crash --------------------------------------------------------------------- */
 
-/* It ended before anything was said to move. */
-static void drop_own_lock(const struct gitprepare *p)
-{
-	cleanup_free char *path = xasprintf("%s/index.lock", p->gitdir);
-	cleanup_free char *text = NULL;
-	size_t n;
-
-	if (!path_read(path, INTENT_MAX, &text, &n) && !strcmp(text, OURS))
-		unlink(path);
-}
-
 static int recover(struct follow *x)
 {
 	cleanup_free char *path = in_git(x, INTENT), *was = NULL;
+	struct gitjob *j = x->p.job;
 	size_t n;
 	int rc = path_read(path, INTENT_MAX, &was, &n);
 
 	if (rc)
 		return rc;
-	x->locked = true; /* whatever index.lock there is, is ours */
+	x->locked = gitlock_is_ours(x->p.gitdir);
 	if (!strcmp(was, x->p.rev)) {
 		drop(x, INTENT);
 		return 0;
 	}
 	log_info("git", "%s: git comes after the switch from %.12s to %.12s",
-		 x->p.job->dir, was, x->p.rev);
-	rc = bring_after(x);
+		 j->dir, was, x->p.rev);
+	rc = gitlock_wait(x->p.gitdir,
+			  MIN(j->deadline, deadline_in_ms(LOCK_MS)),
+			  &j->cancel);
+	x->locked = !rc;
+	if (!rc)
+		rc = bring_after(x);
 	if (rc)
 		log_warn("git", "%s: git could not follow the switch to "
-			 "%.12s, the next mount tries again: %s",
-			 x->p.job->dir, x->p.rev, error_text(rc));
+			 "%.12s, it is tried again when git is used and at "
+			 "the next mount: %s",
+			 j->dir, x->p.rev, error_text(rc));
 	return 0;
 }
 
@@ -542,16 +518,39 @@ int gitfollow_recover(struct gitprepare *p)
 {
 	struct fs_switch_request r = { .deadline = p->job->deadline };
 	struct follow x = { .locked = false };
-	cleanup_free char *path = xasprintf("%s/" INTENT, p->gitdir);
 	int rc;
 
-	if (access(path, F_OK)) {
-		drop_own_lock(p);
+	if (!gitfollow_pending(p->gitdir)) {
+		/* it ended before anything was said to move */
+		gitlock_drop(p->gitdir);
 		return 0;
 	}
+	p->job->follow_ns = deadline_in_ms(AGAIN_MS);
 	rc = begin(&x, p->job, &r);
 	if (!rc)
 		rc = recover(&x);
 	end(&x);
 	return rc;
+}
+
+bool gitfollow_pending(const char *gitdir)
+{
+	cleanup_free char *path = xasprintf("%s/" INTENT, gitdir);
+
+	return !access(path, F_OK);
+}
+
+void gitfollow_again(struct gitjob *j)
+{
+	struct gitprepare p;
+	int rc;
+
+	if (now_ns() < j->follow_ns)
+		return;
+	rc = gitprepare_begin(&p, j);
+	if (!rc)
+		rc = gitfollow_recover(&p);
+	if (rc)
+		log_debug("git", "%s: %s", j->dir, error_text(rc));
+	gitprepare_done(&p);
 }

@@ -34,6 +34,7 @@ struct gitjob { /* the repository of one mounted workspace */
 	uint16_t space;
 	int64_t time_ns;
 	char *not_adopted; /* a commit of git's the files are not at */
+	int64_t follow_ns; /* gitfollow_again does nothing before */
 	char token[GITWORK_TOKEN_MAX]; /* where the index begins */
 	int64_t deadline;
 	bool cancel; /* atomic */
@@ -98,5 +99,8 @@ void gitipc_forget(struct gitipc *i, const char *id);
 int gitfollow_switch(struct gitjob *j, const struct fs_switch_request *r,
 		     gitwork_move_fn move, void *ctx,
 		     struct fs_switch_result *ret, char **ret_git);
+/* Is there a switch that git has not followed? It is tried again. */
+bool gitfollow_pending(const char *gitdir);
+void gitfollow_again(struct gitjob *j);
 
 #endif

@@ -34,6 +34,15 @@ int gitprepare_give(const struct gitprepare *p, const char *name);
 /* follow.c: the daemon ended in the middle of a switch. */
 int gitfollow_recover(struct gitprepare *p);
 
+/* gitlock.c: index.lock. -EBUSY with a text: a program of git's has it. */
+int gitlock_take(const char *gitdir);
+/* Was it left by a daemon that is no more (or is it the caller's own)? */
+bool gitlock_is_ours(const char *gitdir);
+/* Take it over, or take it as soon as git has ended. */
+int gitlock_wait(const char *gitdir, int64_t deadline, const bool *cancel);
+/* If it is ours. */
+void gitlock_drop(const char *gitdir);
+
 /* A small file in dir. */
 int gitprepare_write(const char *dir, const char *name, const void *p,
 		     size_t n);
