@@ -231,8 +231,8 @@ static int send_through(struct nixcached *c, struct scorpio_request *r,
 	if (rc)
 		return rc == -ENOENT ? not_here(s, r) : -ENOTSUP;
 	s->http->range(r, size, &part);
-	if (part.status == 416 || part.n > b - a + 1)
-		return -ENOTSUP;
+	if (part.status != 206 || part.from != a || part.n > b - a + 1)
+		return -ENOTSUP; /* read otherwise than above: all is wanted */
 	const char *const headers[] = NAR_HEADERS(part);
 
 	return s->http->reply(r, part.status, headers, data, part.n);

@@ -194,6 +194,7 @@ stop "$LINK" || true
 stop_daemon
 nix_cache "$SCRATCH/up" xz "&write-nar-listing=true" "$tree"
 nix_cache "$SCRATCH/up" none "&write-nar-listing=true" "$large"
+nix_cache "$SCRATCH/up" none "$single"
 start_cache "$SCRATCH/up"
 rm -rf "$SCRATCH/kept"
 role "upstreams = \"$NIX_URL\""
@@ -213,6 +214,11 @@ for i in 2 3 4; do cmp "$SCRATCH/along1" "$SCRATCH/along$i"; done
 assert_eq "$(nix_requests "GET /nar/")" 2 "an archive, once for four"
 assert_eq "$(pull "$CACHE" "$NIX_KEY" "$large")" "$(nix_hash_of "$large")" \
     "with the upstream's signature"
+# a range with a condition wants all of it, also of what is not here
+pull_file=$(curl "$CACHE/${single:0:32}.narinfo" | sed -n 's/^URL: //p')
+[ ! -e "$SCRATCH/kept/main/$pull_file" ] || fail "$pull_file is here already"
+curl -H 'If-Range: "x"' -r 40-2000 "$CACHE/$pull_file" >"$SCRATCH/whole"
+cmp "$SCRATCH/whole" "$SCRATCH/good.nar" || fail "a range with a condition"
 # with all others gone
 stop "$NIX_PID" KILL || true
 assert_eq "$(pull "$CACHE" "$NIX_KEY" "$tree")" "$(nix_hash_of "$tree")" "offline"
