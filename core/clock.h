@@ -30,6 +30,18 @@ static inline int64_t deadline_in_ms(int64_t ms)
 {
 	return now_ns() + ms * NS_PER_MS;
 }
+/* Of a time from outside: what is beyond 1678 or 2261 becomes the end of what
+ * nanoseconds can say. */
+static inline int64_t timespec_to_ns(struct timespec t)
+{
+	const int64_t end = INT64_MAX / NS_PER_S;
+
+	if (t.tv_sec >= end)
+		return end * NS_PER_S;
+	if (t.tv_sec < -end)
+		return -end * NS_PER_S;
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
 static inline struct timespec ns_to_timespec(int64_t ns)
 {
 	struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };

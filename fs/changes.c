@@ -237,8 +237,8 @@ pthread_mutex_t *changes_stripe(struct changes *c, const struct cnode *n)
 void changes_measure(struct cnode *n, const struct stat *st)
 {
 	struct cvalue *v = &n->v;
-	int64_t mtim = st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
-	int64_t ctim = st->st_ctim.tv_sec * NS_PER_S + st->st_ctim.tv_nsec;
+	int64_t mtim = timespec_to_ns(st->st_mtim);
+	int64_t ctim = timespec_to_ns(st->st_ctim);
 
 	__atomic_store_n(&v->size, (uint64_t)st->st_size, __ATOMIC_RELAXED);
 	__atomic_store_n(&v->blocks, (uint64_t)st->st_blocks,

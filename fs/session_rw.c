@@ -158,11 +158,6 @@ int session_new_epoch(struct mount *m)
 
 /* -- operations --------------------------------------------------------------------- */
 
-static int64_t ns_of(const struct timespec *t)
-{
-	return t->tv_sec * NS_PER_S + t->tv_nsec;
-}
-
 static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		       int to_set, struct fuse_file_info *fi)
 {
@@ -174,8 +169,8 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	r.uid = st->st_uid;
 	r.gid = st->st_gid;
 	r.off = (uint64_t)st->st_size;
-	r.atim = ns_of(&st->st_atim);
-	r.mtim = ns_of(&st->st_mtim);
+	r.atim = timespec_to_ns(st->st_atim);
+	r.mtim = timespec_to_ns(st->st_mtim);
 	r.kill_priv = now.kill_priv;
 	request_run(&r);
 }

@@ -356,7 +356,7 @@ static void found_changed(struct mount *m, const struct cnode *c,
 		.mode = v->mode & 07777, .ino = v->ino,
 		.size = v->content == CONTENT_LOWER ? v->size
 						    : (uint64_t)st.st_size,
-		.mtime_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec,
+		.mtime_ns = timespec_to_ns(st.st_mtim),
 		.changed = !changes_is_dir(c) && v->content != CONTENT_LOWER,
 		.has_cnode = true,
 	};

@@ -180,6 +180,17 @@ static bool earlier_root(const char *spec, struct scorpio_id *ret)
 	return true;
 }
 
+/* A time that nanoseconds do not reach (1678 to 2261) is none. */
+static int64_t mtime_of(const struct stat *st)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow(st->st_mtim.tv_sec, 1000000000ll, &ns) ||
+	    __builtin_add_overflow(ns, st->st_mtim.tv_nsec, &ns))
+		return SCORPIO_TIME_UNKNOWN;
+	return ns;
+}
+
 static int dir_resolve(void *self, const char *spec,
 		       struct scorpio_revision *ret)
 {
@@ -206,7 +217,7 @@ static int dir_resolve(void *self, const char *spec,
 	if (earlier.len)
 		ret->root = earlier;
 	ret->kind = SCORPIO_DIR;
-	ret->time_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+	ret->time_ns = mtime_of(&st);
 	for (i = 0; i < ret->root.len; i++)
 		snprintf(ret->text + 2 * i, 3, "%02x", ret->root.bytes[i]);
 	snprintf(ret->label, sizeof(ret->label), "%.*s",
@@ -253,7 +264,7 @@ static int pour_entry(struct dir *d, int fd, const struct scorpio_ref *ref,
 	e.name_len = (uint32_t)len;
 	e.mode = st.st_mode & 07777;
 	e.size = e.kind == SCORPIO_DIR ? 0 : (uint64_t)st.st_size;
-	e.mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+	e.mtime_ns = mtime_of(&st);
 	return sink->tree_entry(sink->ctx, &e);
 }
 

@@ -72,6 +72,22 @@ static void utimens_special(void)
 	ERR(utimensat(AT_FDCWD, "none", NULL, 0), ENOENT);
 }
 
+/* What a filesystem cannot keep becomes the end of what it can. */
+static void utimens_far(void)
+{
+	struct timespec t[2] = { { 1ll << 40, 1 }, { 1ll << 46, 2 } };
+
+	put("f", "x");
+	OK(utimensat(AT_FDCWD, "f", t, 0));
+	CHECK(stat_ok("f").st_atim.tv_sec > 2000000000);
+	CHECK(stat_ok("f").st_mtim.tv_sec > 2000000000);
+	t[0].tv_sec = -t[0].tv_sec;
+	t[1].tv_sec = -t[1].tv_sec;
+	OK(utimensat(AT_FDCWD, "f", t, 0));
+	CHECK(stat_ok("f").st_atim.tv_sec < -2000000000);
+	CHECK(stat_ok("f").st_mtim.tv_sec < -2000000000);
+}
+
 /* -- who moves what
  * ------------------------------------------------------------- */
 
@@ -348,6 +364,7 @@ static void set_times_stay(void)
 const struct check checks_times[] = {
 	{ "utimens_exact", utimens_exact, 0, NULL },
 	{ "utimens_special", utimens_special, 0, NULL },
+	{ "utimens_far", utimens_far, 0, NULL },
 	{ "file_times", file_times, 0, NULL },
 	{ "dir_times", dir_times, 0, NULL },
 	{ "new_times", new_times, 0, NULL },
