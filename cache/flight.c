@@ -10,6 +10,7 @@
 #define TABLE_MIN    256
 #define COMPANY      256 /* hints that go along with a demanded one */
 #define MANY	     4   /* a call of so many directories is worth overtaking */
+#define WANTS_MAX    200000u /* hints: half of it */
 
 __thread const struct flights *flight_thread;
 
@@ -122,6 +123,7 @@ static void remove_flight(struct flights *f, struct flight *fl)
 	flight_table_remove(f, fl);
 	if (fl->state == QUEUED || fl->state == DELAYED)
 		flight_dequeue(f, fl);
+	flight_asker_leave(f, fl);
 	if (fl->call)
 		fl->finished = true;
 	else
@@ -172,11 +174,13 @@ static void fail_list(struct flights *f, struct flight *fl, int result,
 void flight_fail_waiting(struct flights *f, int result, const char *text)
 {
 	struct job *j = f->jobs, *next;
-	int prio, kind;
 
-	for (prio = 0; prio < PRIOS; prio++)
-		for (kind = 0; kind < KINDS; kind++)
-			fail_list(f, f->queues[prio][kind].head, result, text);
+	for (int i = 0; i < LEVELS * KINDS; i++) {
+		struct queue *q = &f->queues[i / KINDS][i % KINDS];
+
+		while (q->first)
+			flight_finish(f, q->first->head, result, text);
+	}
 	fail_list(f, f->delayed, result, text);
 	f->jobs = NULL;
 	f->jobs_end = &f->jobs;
@@ -187,6 +191,11 @@ void flight_fail_waiting(struct flights *f, int result, const char *text)
 }
 
 /* -- wants ----------------------------------------------------------------- */
+
+static uint64_t key_of(const struct want *w)
+{
+	return w->asker ? w->asker : w->pid;
+}
 
 static struct flight *flight_of(struct flights *f, const struct want *w)
 {
@@ -211,6 +220,8 @@ static struct flight *flight_of(struct flights *f, const struct want *w)
 	fl->path_len = w->path ? w->path_len : 0;
 	fl->queued_at = now_ns();
 	flight_table_add(f, fl);
+	if (fl->prio == WANT_DEMAND)
+		flight_asked(f, fl, key_of(w));
 	flight_enqueue(f, fl);
 	return fl;
 }
@@ -218,14 +229,19 @@ static struct flight *flight_of(struct flights *f, const struct want *w)
 /* Somebody waits for what was only a hint: the hints queued behind it go along.
  * They are what he will ask for next, and one call for all costs a server
  * little more than one for each. */
-static void promote(struct flights *f, struct flight *fl, enum want_prio prio)
+static void promote(struct flights *f, struct flight *fl, const struct want *w)
 {
+	struct asker *a = NULL;
 	struct flight *next;
 
 	for (int i = 0; fl && i < COMPANY; i++) {
 		next = fl->next;
 		flight_dequeue(f, fl);
-		fl->prio = prio;
+		fl->prio = w->prio;
+		if (!i && w->prio == WANT_DEMAND)
+			flight_asked(f, fl, key_of(w));
+		flight_goes_along(fl, a);
+		a = fl->asker;
 		flight_enqueue(f, fl);
 		fl = next;
 	}
@@ -265,10 +281,13 @@ static void attach(struct flights *f, struct want *w)
 {
 	struct flight *fl = flight_of(f, w);
 
-	if (w->prio < fl->prio && fl->state == QUEUED)
-		promote(f, fl, w->prio);
-	else if (w->prio == WANT_DEMAND && fl->prio != WANT_DEMAND)
-		overtake(f, fl);
+	if (w->prio < fl->prio && fl->state == QUEUED) {
+		promote(f, fl, w);
+	} else if (w->prio == WANT_DEMAND) {
+		flight_asked(f, fl, key_of(w));
+		if (fl->prio != WANT_DEMAND)
+			overtake(f, fl);
+	}
 	fl->prio = MIN(fl->prio, w->prio);
 	if (!fl->wants && fl->call) {
 		fl->call->live++;
@@ -305,9 +324,17 @@ static int admit(struct flights *f, char *buf, size_t cap)
 	return 0;
 }
 
+/* A limit of what waits for one server. */
+static bool room(struct flights *f, const struct want *w)
+{
+	if (w->prio != WANT_DEMAND)
+		return f->wants < WANTS_MAX / 2;
+	return f->wants < WANTS_MAX && flight_asker_room(f, key_of(w));
+}
+
 void flight_want(struct flights *f, struct want *const wants[], size_t n)
 {
-	struct want *refused = NULL, *late = NULL;
+	struct want *refused = NULL, *late = NULL, *many = NULL;
 	int64_t now = now_ns();
 	char text[256] = "";
 	size_t i;
@@ -319,14 +346,18 @@ void flight_want(struct flights *f, struct want *const wants[], size_t n)
 		struct want **list = r ? &refused : &late;
 
 		if (!r && wants[i]->deadline > now) {
-			attach(f, wants[i]);
-			continue;
+			if (room(f, wants[i])) {
+				attach(f, wants[i]);
+				continue;
+			}
+			list = &many;
 		}
 		wants[i]->next_ = *list;
 		*list = wants[i];
 	}
 	flight_complete(f, refused, r, text, 0);
 	flight_complete(f, late, -ETIMEDOUT, "the deadline had passed", 0);
+	flight_complete(f, many, -EIO, "too much is asked for at once", 0);
 	flight_dispatch(f);
 }
 
@@ -366,6 +397,7 @@ void flight_size_to_blob(struct flights *f, struct flight *fl)
 		f->wants--;
 		attach(f, w); /* finds the blob: no_sizes is set */
 	}
+	flight_asker_leave(f, fl);
 	flight_release(fl);
 }
 
@@ -476,7 +508,8 @@ struct flights *flight_new(const struct flight_options *o)
 	f->jobs_end = &f->jobs;
 	f->expiry = DEADLINE_NONE;
 	f->random = (uint64_t)now_ns() | 1;
-	f->calls = pool_new("fetch", 2 * f->o.slots); /* half for lingerers */
+	/* one more than slots, and as many for lingerers */
+	f->calls = pool_new("fetch", 2 * f->o.slots + (f->o.slots > 1));
 	f->dones = pool_new("done", DONE_THREADS);
 	alarm_add(&f->alarm, flight_tick);
 	return f;
@@ -560,26 +593,4 @@ int flight_enter(struct flights *f)
 		return 0;
 	flight_circuit_text(f, text, sizeof(text));
 	return fail(-EIO, "%s", text);
-}
-
-void flight_stat(struct flights *f, struct flight_stats *ret)
-{
-	int64_t now = now_ns(), oldest = now;
-	const struct flight *head;
-	const struct call *c;
-	int i;
-
-	flight_scope(f);
-	for (i = 0; i < PRIOS * KINDS; i++) {
-		head = f->queues[i / KINDS][i % KINDS].head;
-		if (head)
-			oldest = MIN(oldest, head->queued_at);
-	}
-	for (c = f->running; c; c = c->next)
-		if (c->live)
-			oldest = MIN(oldest, c->oldest);
-	ret->waiting = f->wants;
-	ret->running = f->running_n;
-	ret->oldest_ns = now - oldest;
-	ret->circuit_open = circuit_open(&f->circuit);
 }

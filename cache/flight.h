@@ -5,6 +5,12 @@
  * given to run() on a pool thread. What run() brings is reported by id, from
  * any thread, and completes every want of that object.
  *
+ * Who asks (a process, a client) for more than eight objects at once goes behind
+ * those who ask for few, but has every fourth call; among equals it is one's turn
+ * after the other's. Where one of many objects holds the last slot, a call for
+ * few may be made in one more. One may wait for 50 000 objects, all together for
+ * 200 000: what is beyond that fails at once with -EIO.
+ *
  * A call whose wants have all run into their deadlines is cancelled, unless it
  * heard from its server lately: then it goes on outside of the slots until it
  * is done or silent, so that who asks again finds the object here.

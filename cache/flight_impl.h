@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flight_impl.h - shared by flight.c (wants and reports) and flight_run.c
- * (calls, time). Every function here is called with flights.lock held, unless
- * it says otherwise.
+ * flight_impl.h - shared by flight.c (wants and reports), flight_turn.c (whose
+ * turn it is) and flight_run.c (calls, time). Every function here is called with
+ * flights.lock held, unless it says otherwise.
  *
  * Life of a flight: QUEUED -> TAKEN by a call -> (poured) LANDING -> freed when
  * its wants are completed; DELAYED between two tries. All but finished ones
@@ -17,13 +17,41 @@
 #include "core/pool.h"
 
 #define KINDS 3
-#define PRIOS 3
+
+/* Whose turn it is among objects that programs wait for: those who want a few
+ * things are served before those who want many. Hints come after both. */
+enum flight_level { LIGHT, HEAVY, HINT_READAHEAD, HINT_PREFETCH, LEVELS };
+
+/* So many objects at once, and one who asks is a heavy one until nothing of his
+ * is under way. */
+#define ASKER_LIGHT 8
+/* Who waits with others for a call: so many of his objects, then the next's. */
+#define ASKER_QUANTUM 64
+/* A demand call of so many objects is bulk, as all of a heavy one's are. */
+#define CALL_BULK 16
+#define ASKER_TABLE 1024
 
 enum flight_state { QUEUED, DELAYED, TAKEN, LANDING };
 
+struct lane { /* what one asks for, of one kind, in order; flights.lock */
+	struct flight *head, *tail;
+	struct lane *prev, *next; /* a ring; NULL while there is nothing */
+	uint32_t len;
+};
+
+struct asker { /* a process or a client; all under flights.lock */
+	struct asker *table_next;
+	uint64_t key;
+	uint32_t refs;     /* flights */
+	uint32_t demanded; /* of them those that were asked for */
+	bool heavy;
+	struct lane lanes[KINDS];
+};
+
 struct flight { /* one object; all under flights.lock */
 	struct flight *table_next;
-	struct flight *prev, *next; /* in a queue or in `delayed` */
+	struct flight *prev, *next; /* in a lane or in `delayed` */
+	struct asker *asker;        /* of demand: whose lane; else NULL */
 	struct want *wants;         /* linked by next_ */
 	struct call *call;          /* while TAKEN */
 	char *path;                 /* owned; fixed while TAKEN */
@@ -34,6 +62,7 @@ struct flight { /* one object; all under flights.lock */
 	uint32_t path_len, pid;
 	int64_t queued_at, not_before;
 	uint8_t kind, prio, state, entry_kind, tries;
+	bool demanded; /* counted there; else it goes along */
 	bool solo;     /* goes alone: its batch was told -ENOENT */
 	bool bad_once; /* its content was wrong once */
 	bool poured, finished;
@@ -52,8 +81,8 @@ struct flight { /* one object; all under flights.lock */
 #define GATHER_TOGETHER 2
 
 struct queue {
-	struct flight *head, *tail;
-	uint32_t len;
+	struct lane *first; /* whose turn is next, of a ring; NULL: empty */
+	uint32_t len;       /* flights */
 	int64_t gather_until;
 };
 
@@ -75,6 +104,7 @@ struct call { /* one run() */
 	uint32_t live;            /* flights.lock: still wanted ones */
 	enum want_kind kind;
 	enum want_prio prio;
+	bool heavy, bulk; /* fixed; of demand */
 	int64_t deadline, oldest, started;
 	int64_t ended;        /* flights.lock */
 	uint64_t random;      /* flights.lock; drawn at the end */
@@ -100,11 +130,15 @@ struct flights {
 	struct outbox out_calls, out_dones;
 	struct flight **table;
 	uint32_t table_size, count;
-	struct queue queues[PRIOS][KINDS];
+	struct queue queues[LEVELS][KINDS];
+	struct lane hints[LEVELS - HINT_READAHEAD][KINDS];
+	struct asker *askers[ASKER_TABLE];
+	unsigned light_turns; /* calls for light ones while heavy ones waited */
 	struct flight *delayed;
 	struct job *jobs, **jobs_end;
 	struct call *running;
 	uint32_t running_n, running_low, running_prefetch; /* in slots */
+	uint32_t running_bulk, running_few;                /* of demand */
 	uint32_t lingering;
 	uint32_t wants;
 	int64_t expiry; /* no want's deadline is earlier */
@@ -157,10 +191,29 @@ struct flight *flight_find(struct flights *f, enum want_kind kind,
 			   const struct scorpio_id *id);
 void flight_table_add(struct flights *f, struct flight *fl);
 void flight_table_remove(struct flights *f, struct flight *fl);
-void flight_enqueue(struct flights *f, struct flight *fl);
-void flight_dequeue(struct flights *f, struct flight *fl); /* or delayed */
 /* c has ended with r: how long others wait for company. */
 void flight_answered(struct flights *f, const struct call *c, int r);
+/* How long the first of a queue waits for others. */
+int64_t flight_window(const struct flights *f, enum flight_level level);
+
+/* flight_turn.c */
+void flight_enqueue(struct flights *f, struct flight *fl);
+void flight_dequeue(struct flights *f, struct flight *fl); /* or delayed */
+void flight_next_turn(struct queue *q);
+/* The queue to fill a call from now, if a slot is free for it; or NULL. */
+struct queue *flight_pick(struct flights *f, int64_t now);
+bool flight_slot_free(const struct flights *f, enum flight_level level);
+uint32_t flight_batch_max(const struct flights *f, enum want_kind kind);
+/* Does any that programs wait for stand ready? */
+bool flight_demand_ready(struct flights *f, int64_t now);
+/* fl is asked for by whoever has this key, or goes along with what he asks for:
+ * it is in his lane if it is queued, unless somebody lighter asked before. */
+void flight_asked(struct flights *f, struct flight *fl, uint64_t key);
+void flight_goes_along(struct flight *fl, struct asker *a);
+/* fl is over. */
+void flight_asker_leave(struct flights *f, struct flight *fl);
+/* May he ask for one more? */
+bool flight_asker_room(struct flights *f, uint64_t key);
 
 /* flight_run.c */
 void flight_dispatch(struct flights *f);

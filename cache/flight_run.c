@@ -5,56 +5,19 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define GATHER_ENOUGH  64u /* a batch as large as this does not wait */
 #define RETRY_MAX_NS   (5 * NS_PER_S)
 #define EXPIRY_STEP_NS (2 * NS_PER_MS) /* deadlines are kept this exactly */
 #define CALL_NS	       (24 * 3600 * NS_PER_S) /* for what is still coming */
 
 /* -- starting calls -------------------------------------------------------- */
 
-/* One slot is kept for demand, and one for read-ahead above prefetch. */
-static bool slot_free(const struct flights *f, enum want_prio prio)
-{
-	unsigned slots = f->o.slots;
-
-	if (f->running_n >= slots)
-		return false;
-	if (prio == WANT_DEMAND || slots == 1)
-		return true;
-	if (f->running_low >= slots - 1)
-		return false;
-	return prio == WANT_READAHEAD ||
-	       f->running_prefetch < (slots > 3 ? slots - 2 : 1);
-}
-
-static uint32_t batch_max(const struct flights *f, enum want_kind kind)
-{
-	return kind == WANT_SIZE ? f->o.sizes_max : f->o.batch_max;
-}
-
-/* The queue of this priority that has waited longest and may go now. */
-static struct queue *pick(struct flights *f, enum want_prio prio, int64_t now)
-{
-	struct queue *best = NULL, *q;
-	int kind;
-
-	for (kind = 0; kind < KINDS; kind++) {
-		q = &f->queues[prio][kind];
-		if (!q->head)
-			continue;
-		if (q->gather_until > now &&
-		    q->len < MIN(batch_max(f, kind),
-				 prio ? UINT32_MAX : GATHER_ENOUGH))
-			alarm_set(&f->alarm, q->gather_until);
-		else if (!best || q->head->queued_at < best->head->queued_at)
-			best = q;
-	}
-	return best;
-}
-
 static void count_call(struct flights *f, const struct call *c, int by)
 {
 	f->running_n += by;
+	if (c->bulk)
+		f->running_bulk += by;
+	else if (c->prio == WANT_DEMAND)
+		f->running_few += by;
 	if (c->prio != WANT_DEMAND)
 		f->running_low += by;
 	if (c->prio == WANT_PREFETCH)
@@ -98,23 +61,42 @@ static void take_flight(struct flights *f, struct call *c, struct flight *fl)
 	c->oldest = MIN(c->oldest, fl->queued_at);
 }
 
+/* The objects of one call: some of everybody's, in turn. */
+static void fill(struct flights *f, struct call *c, struct queue *q, uint32_t n)
+{
+	bool solo = q->first->head->solo;
+	uint32_t turn = 0;
+	struct lane *l;
+
+	while (c->n < n && (l = q->first) && (!c->n || !l->head->solo)) {
+		take_flight(f, c, l->head);
+		if (solo)
+			n = 1;
+		turn = q->first == l ? turn + 1 : 0;
+		if (q->first == l && (turn == ASKER_QUANTUM || c->n == n)) {
+			flight_next_turn(q);
+			turn = 0;
+		}
+	}
+}
+
 static void start_batch(struct flights *f, struct queue *q)
 {
-	uint32_t n = MIN(q->len, batch_max(f, q->head->kind));
+	const struct flight *head = q->first->head;
+	uint32_t n = MIN(q->len, flight_batch_max(f, head->kind));
 	struct call *c = xcalloc(1, sizeof(*c));
 
 	c->flights = xcalloc(n, sizeof(struct flight *));
 	c->refs = xcalloc(n, sizeof(*c->refs));
 	c->pids = xcalloc(n, sizeof(*c->pids));
-	c->kind = q->head->kind;
-	c->prio = q->head->prio;
+	c->kind = head->kind;
+	c->prio = head->prio;
 	c->oldest = DEADLINE_NONE;
 	c->started = now_ns();
 	c->deadline = c->started + CALL_NS;
-	if (q->head->solo)
-		n = 1;
-	while (c->n < n && q->head && (!c->n || !q->head->solo))
-		take_flight(f, c, q->head);
+	c->heavy = c->prio == WANT_DEMAND && head->asker->heavy;
+	fill(f, c, q, n);
+	c->bulk = c->prio == WANT_DEMAND && (c->heavy || c->n >= CALL_BULK);
 	start(f, c);
 }
 
@@ -139,7 +121,7 @@ static void preempt(struct flights *f, int64_t now)
 
 	if (f->o.slots != 1 || !c || (c->prio == WANT_DEMAND && !c->lingers))
 		return;
-	if (pick(f, WANT_DEMAND, now))
+	if (flight_demand_ready(f, now))
 		__atomic_store_n(&c->cancel, true, __ATOMIC_RELAXED);
 }
 
@@ -148,22 +130,19 @@ void flight_dispatch(struct flights *f)
 	enum circuit_answer a;
 	int64_t now = now_ns();
 	struct queue *q;
-	int prio;
 
 	if (f->closing)
 		return;
 	alarm_set(&f->alarm, f->expiry);
-	for (prio = 0; prio < PRIOS; prio++) {
-		while (slot_free(f, prio) && (q = pick(f, prio, now))) {
-			a = circuit_ask(&f->circuit, now);
-			if (a == CIRCUIT_NO)
-				alarm_set(&f->alarm, f->circuit.probe_at);
-			if (a == CIRCUIT_WAIT || a == CIRCUIT_NO)
-				return;
-			start_batch(f, q);
-		}
+	while ((q = flight_pick(f, now))) {
+		a = circuit_ask(&f->circuit, now);
+		if (a == CIRCUIT_NO)
+			alarm_set(&f->alarm, f->circuit.probe_at);
+		if (a == CIRCUIT_WAIT || a == CIRCUIT_NO)
+			return;
+		start_batch(f, q);
 	}
-	while (f->jobs && slot_free(f, WANT_PREFETCH))
+	while (f->jobs && flight_slot_free(f, HINT_PREFETCH))
 		start_job(f);
 	preempt(f, now);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where flights are found: by object in a table, by turn in queues. */
+/* Where flights are found by object, and how long they wait for company. */
 #include "cache/flight_impl.h"
 
 #include "core/clock.h"
@@ -64,16 +64,17 @@ void flight_table_remove(struct flights *f, struct flight *fl)
 	f->count--;
 }
 
-/* -- the queues ------------------------------------------------------------ */
+/* -- company ------------------------------------------------------------- */
 
-/* How many objects others wait for, of those under way. */
-static uint32_t company(const struct flights *f)
+/* How many objects others wait for, of those under way. What heavy ones wait for
+ * is nothing a light one would wait for. */
+static uint32_t company(const struct flights *f, enum flight_level level)
 {
 	const struct call *c = f->running;
 	uint32_t n = 0;
 
 	for (; c; c = c->next)
-		if (c->prio == WANT_DEMAND)
+		if (c->prio == WANT_DEMAND && (level == HEAVY || !c->heavy))
 			n += c->live;
 	return n;
 }
@@ -88,15 +89,15 @@ static bool together(const struct flights *f)
 	return c || now_ns() < f->together_until;
 }
 
-/* How long the first of a queue waits for others. Nobody waits for company who
+/* Nobody waits for company who
  * is alone: a single reader's next want comes only after this one's answer. */
-static int64_t window(const struct flights *f, int prio)
+int64_t flight_window(const struct flights *f, enum flight_level level)
 {
-	uint32_t others = company(f);
+	uint32_t others = company(f, level);
 	int64_t part = f->pace / 8 *
 		       MIN(MAX(others, (uint32_t)GATHER_EIGHTHS_MIN), 8u);
 
-	if (prio != WANT_DEMAND)
+	if (level > HEAVY)
 		return GATHER_AHEAD * f->o.gather_ns;
 	if (!others)
 		return together(f) ? f->o.gather_ns : 0;
@@ -117,7 +118,6 @@ static void measure(struct flights *f, const struct call *c)
 void flight_answered(struct flights *f, const struct call *c, int r)
 {
 	int64_t soon = c->ended + f->o.gather_ns;
-	struct queue *q = f->queues[WANT_DEMAND];
 
 	if (!r && !c->job)
 		measure(f, c);
@@ -125,41 +125,10 @@ void flight_answered(struct flights *f, const struct call *c, int r)
 		return;
 	if (c->n > 1)
 		f->together_until = c->ended + GATHER_TOGETHER * f->o.gather_ns;
-	for (int kind = 0; kind < KINDS && !company(f); kind++)
-		q[kind].gather_until = MIN(q[kind].gather_until, soon);
-}
+	for (int level = LIGHT; level <= HEAVY; level++) {
+		struct queue *q = f->queues[level];
 
-void flight_enqueue(struct flights *f, struct flight *fl)
-{
-	struct queue *q = &f->queues[fl->prio][fl->kind];
-
-	if (!q->head && f->o.gather_ns)
-		q->gather_until = now_ns() + window(f, fl->prio);
-	fl->state = QUEUED;
-	fl->next = NULL;
-	fl->prev = q->tail;
-	if (q->tail)
-		q->tail->next = fl;
-	else
-		q->head = fl;
-	q->tail = fl;
-	q->len++;
-}
-
-void flight_dequeue(struct flights *f, struct flight *fl)
-{
-	struct queue *q = &f->queues[fl->prio][fl->kind];
-	struct flight **head = fl->state == QUEUED ? &q->head : &f->delayed;
-
-	if (fl->next)
-		fl->next->prev = fl->prev;
-	else if (fl->state == QUEUED)
-		q->tail = fl->prev;
-	if (fl->prev)
-		fl->prev->next = fl->next;
-	else
-		*head = fl->next;
-	if (fl->state == QUEUED)
-		q->len--;
-	fl->prev = fl->next = NULL;
+		for (int kind = 0; kind < KINDS && !company(f, level); kind++)
+			q[kind].gather_until = MIN(q[kind].gather_until, soon);
+	}
 }

@@ -151,6 +151,11 @@ void source_prefetch(struct source *s, const struct scorpio_id *root,
 
 void source_want(struct source *s, struct want *const wants[], size_t n)
 {
+	uint64_t asker = call_asker();
+
+	for (size_t i = 0; asker && i < n; i++)
+		if (!wants[i]->asker && !wants[i]->pid)
+			wants[i]->asker = asker;
 	flight_want(s->flights, wants, n);
 }
 
@@ -216,7 +221,7 @@ int source_need(struct source *s, enum want_kind kind,
 		return 0;
 	pthread_mutex_init(&x.lock, NULL);
 	cond_init(&x.cond);
-	flight_want(s->flights, &w, 1);
+	source_want(s, &w, 1);
 	need_wait(s, &x);
 	pthread_cond_destroy(&x.cond);
 	pthread_mutex_destroy(&x.lock);

@@ -5,10 +5,11 @@
  * by the caller (store.h); what is missing is wanted here, asynchronously.
  *
  * Flight: one fetch per object however many want it; demand goes before
- * read-ahead before prefetch; wants that arrive while a fetch is under way
- * become the next batch; every want has a deadline; failed batches of a dead
- * server fail fast while its circuit is open; -ENOENT may be final, -EIO and
- * -ETIMEDOUT are never remembered.
+ * read-ahead before prefetch; of demand those who ask for a few objects go before
+ * those who ask for many, and each of these has his turn; wants that arrive
+ * while a fetch is under way become the next batch; every want has a deadline;
+ * failed batches of a dead server fail fast while its circuit is open; -ENOENT
+ * may be final, -EIO and -ETIMEDOUT are never remembered.
  *
  * Failures: a call that failed as a whole with -EIO, -EAGAIN or -ETIMEDOUT is
  * repeated with growing pauses while its wants have time left; an object whose
@@ -116,6 +117,8 @@ struct want {
 	uint32_t path_len;
 	uint8_t entry_kind; /* SCORPIO_FILE, SCORPIO_SYMLINK... */
 	uint32_t pid;       /* on whose behalf, 0 = ours; for `top` */
+	uint64_t asker;     /* who shares the server with others; 0 = pid,
+			     * or who the thread works for (call_asks) */
 	int64_t deadline;   /* absolute */
 	/* Called exactly once, from a thread of the source's pool, with 0 when
 	 * the object is in the store, or a negative errno; error_text() holds

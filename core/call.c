@@ -12,6 +12,7 @@ void call_enter(struct call *c, int64_t deadline, const bool *cancel)
 	c->deadline = MIN(deadline, call_deadline());
 	c->cancel = cancel ? cancel : current ? current->cancel : NULL;
 	c->heard = current ? current->heard : NULL;
+	c->asker = call_asker();
 	current = c;
 }
 
@@ -35,6 +36,16 @@ static bool given_up(void)
 void call_listen(struct call *c, int64_t *heard)
 {
 	c->heard = heard;
+}
+
+void call_asks(struct call *c, uint64_t asker)
+{
+	c->asker = asker;
+}
+
+uint64_t call_asker(void)
+{
+	return current ? current->asker : 0;
 }
 
 void call_progress(void)

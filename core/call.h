@@ -14,6 +14,7 @@ struct call {
 	int64_t deadline;          /* absolute monotonic ns, or DEADLINE_NONE */
 	const bool *cancel;        /* atomic; true = stop; may be NULL */
 	int64_t *heard;            /* atomic; see call_listen */
+	uint64_t asker;            /* see call_asks */
 	struct call *outer;        /* restored by call_leave */
 };
 
@@ -26,6 +27,10 @@ bool call_cancelled(void); /* cancelled or deadline passed */
 /* After call_enter: note in *heard (atomic) when bytes last came. Else that of
  * the outer context is used. */
 void call_listen(struct call *c, int64_t *heard);
+/* After call_enter: on whose behalf the work is done, a key for who shares a
+ * server with others (struct want). Else that of the outer context; 0: ours. */
+void call_asks(struct call *c, uint64_t asker);
+uint64_t call_asker(void);
 /* Bytes came; told by whoever receives them. Costs reading the clock. */
 void call_progress(void);
 /* -EINTR or -ETIMEDOUT with a text if call_cancelled(), else 0. */

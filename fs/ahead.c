@@ -368,7 +368,7 @@ static void guess_done(struct want *w, int result)
 }
 
 void ahead_guess(struct mount *m, const struct scorpio_id *id,
-		 uint8_t entry_kind)
+		 uint8_t entry_kind, uint64_t asker)
 {
 	struct scorpio_id plain = source_plain_id(m->source, id);
 	struct ahead *a;
@@ -387,6 +387,7 @@ void ahead_guess(struct mount *m, const struct scorpio_id *id,
 	a->want = (struct want){
 		.kind = WANT_BLOB, .prio = WANT_DEMAND, .id = *id,
 		.entry_kind = entry_kind, .done = guess_done, .ctx = a,
+		.asker = asker,
 		.deadline = deadline_in_ms(AHEAD_DEADLINE_MS),
 	};
 	if (!guess_enter(m->ahead, a)) {

@@ -47,11 +47,11 @@ void ahead_parts(struct mount *m, const struct scorpio_id *ids, size_t n);
  * the same batch. */
 void ahead_sizes(struct mount *m, struct node *dir);
 /* Who asks for the unknown size of one file is most often about to read it: its
- * content is asked for at the same time, which saves the reader a round trip.
- * id is the content's. View locked. Not for sources that need a path, which
- * have no batches to put it in. */
+ * content is asked for at the same time, on his behalf (struct want), which saves
+ * the reader a round trip. id is the content's. View locked. Not for sources
+ * that need a path, which have no batches to put it in. */
 void ahead_guess(struct mount *m, const struct scorpio_id *id,
-		 uint8_t entry_kind);
+		 uint8_t entry_kind, uint64_t asker);
 /* Its size is known now: a large one is not fetched on a guess. True: a guess
  * is under way. */
 bool ahead_guessed(struct mount *m, const struct scorpio_id *id, uint64_t size);

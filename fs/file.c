@@ -8,6 +8,7 @@
 #include "fs/file.h"
 #include "fs/guard.h"
 #include "fs/parts.h"
+#include "fs/process.h"
 #include "fs/upper.h"
 
 #define FOR_EVER 1e9
@@ -80,7 +81,8 @@ int file_attributes(struct request *r, struct stat *st)
 	if (rc == -EAGAIN && st->st_mode && !r->tries && !node_changed(n)) {
 		/* in this order, or the size would wait for the content */
 		ahead_sizes(m, n->parent);
-		ahead_guess(m, &r->need_id, r->need_entry_kind);
+		ahead_guess(m, &r->need_id, r->need_entry_kind,
+			    process_asker(r->pid, fuse_req_ctx(r->req)->uid));
 	}
 	view_unlock(m);
 	return rc;

@@ -12,15 +12,18 @@
 #include "core/log.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define FIRST_LISTEN_FD 3
 #define MANAGER_WAIT_S 2
+#define DETACH_MS 5000
 
 /* -- the service manager ---------------------------------------------------------- */
 
@@ -181,15 +184,21 @@ void table_drop(struct table *t, const char *name)
 /* As fusermount3 -uz, for who is not root. */
 static void detach_as_user(const char *dir)
 {
-	int status, pid = fork();
+	static const struct timespec tick = { .tv_nsec = 10000000 };
+	int pid = fork();
 
 	if (!pid) {
 		execlp("fusermount3", "fusermount3", "-uz", "--", dir,
 		       (char *)NULL);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	for (int ms = 0; pid > 0 && ms < DETACH_MS; ms += 10) {
+		if (waitpid(pid, NULL, WNOHANG))
+			return;
+		nanosleep(&tick, NULL);
+	}
+	if (pid > 0)
+		kill(pid, SIGKILL); /* the keeper's loop reaps it */
 }
 
 size_t table_drop_mounts(struct table *t, bool unmount)

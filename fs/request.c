@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "fs/ahead.h"
 #include "fs/interrupt.h"
+#include "fs/process.h"
 #include "fs/view.h"
 #include "fs/way.h"
 
@@ -346,6 +347,7 @@ static void want_missing(struct request *r)
 	bool interrupted;
 
 	now_at(r, FS_AT_SOURCE);
+	r->asker = process_asker(r->pid, fuse_req_ctx(r->req)->uid);
 	free(r->path);
 	r->path = m->needs_path ? view_path_of(m, r->need_ino) : NULL;
 	r->tries++;
@@ -358,7 +360,8 @@ static void want_missing(struct request *r)
 			.prio = r->last ? WANT_PREFETCH : WANT_DEMAND,
 			.id = r->need_id, .path = r->path,
 			.path_len = r->path ? (uint32_t)strlen(r->path) : 0,
-			.entry_kind = r->need_entry_kind, .pid = r->pid,
+			.entry_kind = r->need_entry_kind,
+			.pid = process_of(r->pid), .asker = r->asker,
 			.deadline = r->deadline, .done = on_object, .ctx = r,
 		};
 		source_want(m->source, &w, 1);

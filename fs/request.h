@@ -51,7 +51,8 @@ struct request {
 	struct mount *mount;
 	fuse_req_t req;
 	enum op op;
-	uint32_t pid;
+	uint32_t pid;   /* the thread's */
+	uint64_t asker; /* process.h; set when something is missing */
 	uint64_t unique; /* the kernel's number of it */
 	bool again;      /* asked of a daemon that died before it answered */
 	uint64_t ino;

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "fs/process.h"
 #include "fs/request.h"
 #include "fs/view.h"
 
@@ -61,10 +62,11 @@ static struct fs_account *account_of(struct watch *w, uint32_t pid)
 static void account(struct watch *w, struct request *r, uint64_t bytes,
 		    int64_t now)
 {
+	uint32_t pid = process_of(r->pid);
 	struct fs_account *a;
 
 	lock_scope(&w->account_lock);
-	a = account_of(w, r->pid);
+	a = account_of(w, pid);
 	a->requests++;
 	a->last_ns = now;
 	if (r->op == OP_READ)

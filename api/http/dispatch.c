@@ -2,16 +2,19 @@
 #include "api/http/dispatch.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 
 #include "core/call.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/http.h"
 #include "core/log.h"
 #include "core/metrics.h"
 
 /* what a refused body may still bring before the connection is cut */
 #define DISPATCH_DISCARD_MAX (16u * MiB)
+#define CLIENT_ADDRESS	     (1ull << 63) /* no process has such a number */
 
 static METRIC(requests_2xx, "scorpio_http_requests_total", METRIC_COUNTER,
 	      "code=\"2xx\"", "HTTP requests answered, by status class.");
@@ -109,17 +112,41 @@ static const char *framing_fault(struct request *r, bool *ret_body)
 	return NULL;
 }
 
-static bool peer_is_us(struct request *r)
+/* The process at the other end of a unix socket. */
+static bool peer_process(struct request *r, struct ucred *ret)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		r->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct ucred who;
-	socklen_t len = sizeof(who);
+	socklen_t len = sizeof(*ret);
 
-	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED,
-				&who, &len))
-		return false;
-	return who.uid == 0 || who.uid == geteuid();
+	return info && !getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED,
+				   ret, &len);
+}
+
+static bool peer_is_us(struct request *r)
+{
+	struct ucred who;
+
+	return peer_process(r, &who) && (who.uid == 0 || who.uid == geteuid());
+}
+
+/* Who shares servers with others (struct want): a process here, or an address. */
+static uint64_t client_key(struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *a = info ? info->client_addr : NULL;
+	const struct sockaddr_in *in = (const void *)a;
+	const struct sockaddr_in6 *in6 = (const void *)a;
+	struct ucred who;
+
+	if (a && a->sa_family == AF_INET)
+		return hash_xxh3(&in->sin_addr, sizeof(in->sin_addr), 0) |
+		       CLIENT_ADDRESS;
+	if (a && a->sa_family == AF_INET6)
+		return hash_xxh3(&in6->sin6_addr, sizeof(in6->sin6_addr), 0) |
+		       CLIENT_ADDRESS;
+	return peer_process(r, &who) ? (uint64_t)who.pid : 0;
 }
 
 static bool route_changes(const struct request *r)
@@ -268,6 +295,7 @@ static void run(struct request *r)
 	conn_deadline(r->mhd, 0);
 	inactivity(r, 0);
 	call_enter(&call, DEADLINE_NONE, &r->server->stopping);
+	call_asks(&call, client_key(r));
 	http_set_traceparent(request_header(r, "traceparent"));
 	error_clear();
 	e = r->match.route->run(r);

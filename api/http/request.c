@@ -303,6 +303,7 @@ struct content {
 	void (*done)(void *ctx);
 	void *ctx;
 	const bool *stopping;
+	uint64_t asker;
 };
 
 static ssize_t read_content(void *arg, uint64_t pos, char *p, size_t max)
@@ -312,6 +313,7 @@ static ssize_t read_content(void *arg, uint64_t pos, char *p, size_t max)
 	int64_t n;
 
 	call_enter(&call, DEADLINE_NONE, c->stopping);
+	call_asks(&call, c->asker);
 	n = c->read(c->ctx, pos, p, max);
 	call_leave(&call);
 	if (n < 0)
@@ -339,7 +341,8 @@ int reply_content(struct request *r, int status, const char *const headers[],
 	struct MHD_Response *resp;
 
 	*c = (struct content){ .read = read, .done = done, .ctx = ctx,
-			       .stopping = &r->server->stopping };
+			       .stopping = &r->server->stopping,
+			       .asker = call_asker() };
 	resp = MHD_create_response_from_callback(
 		size == UINT64_MAX ? MHD_SIZE_UNKNOWN : size, 256 * KiB,
 		read_content, c, free_content);

@@ -22,6 +22,7 @@ struct stream {
 	stream_fn run;
 	void *ctx;
 	void (*free_ctx)(void *ctx);
+	uint64_t asker; /* fixed; see call_asks */
 	pthread_t thread;
 	bool started; /* of the connection's thread alone */
 
@@ -103,6 +104,7 @@ static void *produce(void *arg)
 
 	pthread_setname_np(pthread_self(), "http-stream");
 	call_enter(&call, DEADLINE_NONE, &s->closed);
+	call_asks(&call, s->asker);
 	r = s->run(s, s->ctx);
 	call_leave(&call);
 	if (r < 0)
@@ -187,6 +189,7 @@ int reply_stream(struct request *r, stream_fn run, void *ctx,
 	struct MHD_Response *resp;
 
 	s->run = run;
+	s->asker = call_asker();
 	s->ctx = ctx;
 	s->free_ctx = free_ctx;
 	resp = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, take,
