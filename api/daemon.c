@@ -20,6 +20,7 @@
 #include "api/stack.h"
 #include "cache/source.h"
 #include "core/clock.h"
+#include "core/confine.h"
 #include "core/error.h"
 #include "core/http.h"
 #include "core/lock.h"
@@ -399,6 +400,8 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 	d->started = now_ns();
 	d->started_wall = wall_ns();
 	prepare_process(d);
+	confine_set(config_bool(d->config, "server.confine"));
+	confine_daemon();
 	sigbus_explain(config_string(d->config, "server.store_path"));
 	daemon_logging(d->config);
 	http_configure_from(d->config);

@@ -9,6 +9,7 @@
 
 #include "api/daemon.h"
 #include "core/clock.h"
+#include "core/confine.h"
 #include "core/log.h"
 #include "core/path.h"
 
@@ -322,6 +323,7 @@ void doctor_daemon(struct daemon *d, doctor_fn fn, void *ctx)
 	struct doctor doc = { fn, ctx };
 
 	say(&doc, "daemon", DOCTOR_OK, NULL, "runs as process %d", getpid());
+	say(&doc, "confinement", DOCTOR_OK, NULL, "%s", confine_state());
 	store_health(&doc, d);
 	fs_each(daemon_fs(d), one_mount, &doc);
 	mounts_each_missing(daemon_mounts(d), missing, &doc);

@@ -33,6 +33,8 @@ const struct config_key config_keys[] = {
   .doc = "a second, small process starts a daemon that died again; mounts go on" },
 { "server.hang_timeout", NULL, CONFIG_DURATION, "30s", .min = 0, .max = DAY_MS, .unit = "s",
   .doc = "the keeper replaces a daemon that is silent for this long; 0: never" },
+{ "server.confine", NULL, CONFIG_BOOL, "true",
+  .doc = "refuse system calls that a daemon, or git for it, never needs" },
 { "server.base_url", "base_url", CONFIG_URL, "http://localhost:8000",
   .doc = "the Mono server", UP },
 { "server.lfs_url", "lfs_url", CONFIG_URL, "http://localhost:8000/lfs",

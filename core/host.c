@@ -186,7 +186,7 @@ static int do_spawn(const struct scorpio_host *h UNUSED,
 		return fail(-EINVAL, "spawn: struct_size is not set");
 	memcpy(&mine, x, n);
 	mine.struct_size = sizeof(mine);
-	r = spawn_run(&mine);
+	r = spawn_run_confined(&mine);
 	memcpy((char *)x + answers, (char *)&mine + answers, n - answers);
 	return r;
 }

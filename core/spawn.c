@@ -11,11 +11,13 @@
 
 #include "core/call.h"
 #include "core/clock.h"
+#include "core/confine.h"
 #include "core/error.h"
 #include "core/log.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -43,6 +45,7 @@ struct run {
 	pid_t pid;
 	int in, out, err; /* our ends, -1 when closed */
 	int pidfd;        /* -1: not available */
+	bool confined;
 	uint64_t sent;
 	bool reaped;
 	int status;        /* of waitpid */
@@ -160,6 +163,43 @@ static int start_error(const struct scorpio_spawn *x, const char *cwd, int r)
 	return fail(-r, "cannot run %s: %s", x->argv[0], strerrordesc_np(r));
 }
 
+struct launch { /* posix_spawnp, and how it ended */
+	struct run *r;
+	const posix_spawn_file_actions_t *f;
+	const posix_spawnattr_t *a;
+	char **env;
+	int error;
+};
+
+static void *launch(void *arg)
+{
+	struct launch *l = arg;
+	const struct scorpio_spawn *x = l->r->x;
+
+	if (l->r->confined && confine_thread() < 0)
+		log_debug("spawn", "%s runs unconfined", x->argv[0]);
+	l->error = posix_spawnp(&l->r->pid, x->argv[0], l->f, l->a,
+				(char *const *)x->argv, l->env);
+	return NULL;
+}
+
+/* What a thread gave up is given up for what it starts: for a program that is to
+ * be confined, a thread of its own. */
+static int launched(struct launch *l)
+{
+	pthread_t thread;
+	int e;
+
+	if (!l->r->confined) {
+		launch(l);
+		return l->error;
+	}
+	e = pthread_create(&thread, NULL, launch, l);
+	if (!e)
+		pthread_join(thread, NULL); /* ends when the program runs */
+	return e ? e : l->error;
+}
+
 static int start(struct run *r, struct pipes *p)
 {
 	const char *cwd = r->x->cwd ? r->x->cwd : "/";
@@ -175,8 +215,7 @@ static int start(struct run *r, struct pipes *p)
 	posix_spawn_file_actions_adddup2(&f, p->err[1], 2);
 	posix_spawn_file_actions_addclosefrom_np(&f, 3);
 	posix_spawn_file_actions_addchdir_np(&f, cwd);
-	e = posix_spawnp(&r->pid, r->x->argv[0], &f, &a,
-			 (char *const *)r->x->argv, env);
+	e = launched(&(struct launch){ .r = r, .f = &f, .a = &a, .env = env });
 	posix_spawn_file_actions_destroy(&f);
 	posix_spawnattr_destroy(&a);
 	return e ? start_error(r->x, cwd, e) : 0;
@@ -421,10 +460,11 @@ static int run(struct run *r)
 	return e;
 }
 
-int spawn_run(struct scorpio_spawn *x)
+static int run_program(struct scorpio_spawn *x, bool confined)
 {
 	struct pipes p = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
-	struct run r = { .x = x, .in = -1, .out = -1, .err = -1, .pidfd = -1 };
+	struct run r = { .x = x, .in = -1, .out = -1, .err = -1, .pidfd = -1,
+			 .confined = confined };
 	uint32_t ms = x->timeout_ms;
 	int e;
 
@@ -448,4 +488,14 @@ int spawn_run(struct scorpio_spawn *x)
 		return e;
 	log_debug("spawn", "%s started as %d", x->argv[0], (int)r.pid);
 	return run(&r);
+}
+
+int spawn_run(struct scorpio_spawn *x)
+{
+	return run_program(x, false);
+}
+
+int spawn_run_confined(struct scorpio_spawn *x)
+{
+	return run_program(x, true);
 }

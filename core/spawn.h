@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spawn.h - run a program without a shell; what host->spawn calls.
+ * spawn.h - run a program without a shell. What host->spawn calls, and git for
+ * workspaces, is confined (core/confine.h).
  *
  * The child gets its own process group, only the descriptors 0, 1 and 2, the
  * default signal mask and handlers. Input and both outputs are moved together,
@@ -22,6 +23,7 @@
 /* 0: it ran, look at exit_status and error. -ENOENT no such program (or cwd),
  * -EACCES not executable, -ETIMEDOUT, -EINTR, or what on_output returned. */
 int spawn_run(struct scorpio_spawn *x);
+int spawn_run_confined(struct scorpio_spawn *x);
 /* Used when timeout_ms is 0; at first 600 000. */
 void spawn_set_timeout(uint32_t ms);
 

@@ -39,7 +39,7 @@ static int run(struct gitjob *j, const char *const *argv, const void *input,
 	if (!getenv("GIT_SSH_COMMAND") && !getenv("GIT_SSH"))
 		env[ARRAY_SIZE(env) - 2] = "GIT_SSH_COMMAND=ssh -oBatchMode=yes";
 	call_enter(&call, j->deadline, &j->cancel);
-	rc = spawn_run(&x);
+	rc = spawn_run_confined(&x);
 	call_leave(&call);
 	if (rc == -ENOENT)
 		return fail(rc, "the program git is not installed");

@@ -19,6 +19,8 @@
 #include "api/gitwork/server.h"
 
 #include "backends/git/url.h"
+#include "core/call.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -28,6 +30,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* Whoever holds the lock runs git, which fetch.timeout ends. */
+#define LOCK_WAIT_MS (30 * 60 * 1000)
 
 #define HERE(x) "--git-dir", (x)->shared
 
@@ -67,14 +73,27 @@ static char *view_dir(const char *state_dir, const char *rev)
 
 int gitserver_lock(const char *shared)
 {
+	static const struct timespec pause = { .tv_nsec = 20 * NS_PER_MS };
 	cleanup_free char *path = xasprintf("%s.lock", shared);
+	int64_t deadline = deadline_in_ms(LOCK_WAIT_MS);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail(-errno, "%s: %s", path, strerror(errno));
-	while (flock(fd, LOCK_EX))
-		if (errno != EINTR)
-			break;
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		int rc = errno == EINTR || errno == EWOULDBLOCK
+				 ? call_check()
+				 : fail(-errno, "%s: %s", path, strerror(errno));
+
+		if (!rc && now_ns() > deadline)
+			rc = fail(-ETIMEDOUT, "%s: another process holds it",
+				  path);
+		if (rc) {
+			close(fd);
+			return rc;
+		}
+		nanosleep(&pause, NULL);
+	}
 	return fd;
 }
 

@@ -10,7 +10,8 @@ char *gitserver_base(const char *state_dir, const char *below,
 		     const char *name);
 /* The repository of a source; the caller frees. */
 char *gitserver_shared(const char *state_dir, const char *url);
-/* One at a time works in it: a descriptor to be closed, or -errno. Blocks. */
+/* One at a time works in it: a descriptor to be closed, or -errno. Waits
+ * for half an hour, or as long as the call may take (core/call.h). */
 int gitserver_lock(const char *shared);
 /* What was done with it. */
 bool gitserver_marked(const char *shared, const char *mark);

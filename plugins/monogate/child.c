@@ -140,13 +140,32 @@ int gate_child_new(struct gate *g, const char *const *argv,
 	return rc;
 }
 
-static int ended(struct gate_child *c)
+/* Its end within END_MS; else c->pid stays. */
+static int reap(struct gate_child *c)
 {
+	static const struct timespec tick = { .tv_nsec = 10000000 };
 	int status = 0;
 
-	while (c->pid && waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	c->pid = 0;
+	for (int ms = 0; c->pid && ms < END_MS; ms += 10) {
+		if (waitpid(c->pid, &status, WNOHANG) > 0)
+			c->pid = 0;
+		else
+			nanosleep(&tick, NULL);
+	}
+	return status;
+}
+
+static void kill_group(struct gate_child *c);
+
+/* It said all it has to say. */
+static int ended(struct gate_child *c)
+{
+	int status = reap(c);
+
+	if (c->pid) {
+		kill_group(c);
+		return c->host->fail(c->host, -EIO, "git does not end");
+	}
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
 	return c->host->fail(c->host, -EIO, "git failed while it answered");
@@ -178,19 +197,13 @@ int64_t gate_child_read(struct gate_child *c, void *buf, uint64_t n)
 /* Not reaped yet, so the pid, hence the group, is still this child's. */
 static void kill_group(struct gate_child *c)
 {
-	static const struct timespec tick = { .tv_nsec = 10000000 };
-
 	kill(-c->pid, SIGTERM);
-	for (int ms = 0; c->pid && ms < END_MS; ms += 10) {
-		if (waitpid(c->pid, NULL, WNOHANG) > 0)
-			c->pid = 0;
-		else
-			nanosleep(&tick, NULL);
-	}
+	reap(c);
 	if (!c->pid)
 		return;
 	kill(-c->pid, SIGKILL);
-	ended(c);
+	reap(c);
+	c->pid = 0;
 }
 
 void gate_child_free(struct gate_child *c)

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is refused to the running daemon and to git that it starts; and that it can
+# be switched off. That the calls are refused one by one: unit/check_confine.
+set -euo pipefail
+. "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
+. "$TESTLIB/repos.sh"
+requires fuse git python3 jq
+grep -q '^Seccomp_filters' /proc/self/status || skip "a kernel without seccomp"
+
+git_repo "$SCRATCH/repo"
+echo content >"$SCRATCH/repo/file"
+git_commit "$SCRATCH/repo" file
+# git as the daemon finds it: it tells what it may do, then does its work
+real=$(command -v git)
+mkdir "$SCRATCH/bin"
+cat >"$SCRATCH/bin/git" <<END
+#!/bin/bash
+{ grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status
+  python3 -c 'import ctypes, os
+c = ctypes.CDLL(None, use_errno=True)
+c.ptrace(0, 0, 0, 0)
+print("ptrace", ctypes.get_errno())
+c.umount2(b"/no/such/place", 2)
+print("umount2", ctypes.get_errno())'
+} >>"$SCRATCH/told" 2>&1
+exec "$real" "\$@"
+END
+chmod +x "$SCRATCH/bin/git"
+filters() { awk '/^Seccomp_filters/ { print $2 }' "/proc/$1/status"; }
+here=$(filters self)
+m=$SCRATCH/m
+run_daemon() { # ARGS...
+    rm -f "$SCRATCH/told"
+    PATH=$SCRATCH/bin:$PATH start_daemon "$@"
+    # a workspace: git is started for it
+    mount_source "$SCRATCH/repo" "$m" --workspace=w
+    assert_eq "$(cat "$m/file")" content
+    [ -s "$SCRATCH/told" ] || fail "git was not started by the daemon"
+}
+end_daemon() {
+    scorpio_cli -q umount "$m"
+    stop_daemon
+}
+
+run_daemon
+pid=$(daemon_process)
+doctor=$(scorpio_cli doctor --json || true)
+if [ "$(id -u)" -eq 0 ]; then
+    assert_eq "$(filters "$pid")" $((here + 1)) "filters of the daemon"
+    assert_contains "$doctor" "calls that no daemon needs"
+    # it can still do all its work, and restart itself
+    scorpio_cli -q restart || fail "restart"
+    assert_eq "$(cat "$m/file")" content
+else
+    assert_contains "$doctor" "only of programs"
+fi
+cat "$SCRATCH/told"
+grep -q '^NoNewPrivs:.1' "$SCRATCH/told" || fail "git may gain rights"
+grep -q '^Seccomp:.2' "$SCRATCH/told" || fail "git is not confined"
+grep -q '^ptrace 1$' "$SCRATCH/told" || fail "git may debug"
+grep -q '^umount2 1$' "$SCRATCH/told" || fail "git may unmount"
+end_daemon
+
+run_daemon --set server.confine=false
+assert_eq "$(filters "$(daemon_process)")" "$here" "filters when it is off"
+assert_contains "$(scorpio_cli doctor --json || true)" "off (server.confine)"
+end_daemon
