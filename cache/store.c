@@ -153,9 +153,9 @@ static uint64_t file_size(const char *dir, const char *name)
 static int set_limits(struct store *s, uint64_t max)
 {
 	uint64_t now = file_size(s->path, "data.mdb");
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct statvfs v;
 
-	s->page = (uint32_t)sysconf(_SC_PAGESIZE);
 	if (s->read_only && !max)
 		max = MAX(now, STORE_MIN_BYTES);
 	if (!max) {
@@ -170,7 +170,7 @@ static int set_limits(struct store *s, uint64_t max)
 			    "store: a limit of %llu bytes is too "
 			    "small: cache.max_size is at least 8 MiB",
 			    (unsigned long long)max);
-	s->max_bytes = max / s->page * s->page;
+	s->max_bytes = max / page * page;
 	s->batch_bytes = (size_t)MIN(4 * MiB, s->max_bytes / 32);
 	s->q_bound = (size_t)MIN(64 * MiB, s->max_bytes);
 	return 0;
@@ -197,6 +197,7 @@ static int env_open(struct store *s, uint64_t map)
 {
 	unsigned flags = MDB_NOTLS | MDB_NOSYNC | read_ahead_flag(s);
 	int rc = mdb_env_create(&s->env);
+	MDB_stat st;
 
 	if (rc)
 		return store_mdb_fail(rc, "mdb_env_create");
@@ -210,7 +211,11 @@ static int env_open(struct store *s, uint64_t map)
 	if (!rc)
 		rc = mdb_env_open(s->env, s->path, flags, 0600);
 	if (!rc)
+		rc = mdb_env_stat(s->env, &st);
+	if (!rc) {
+		s->page = st.ms_psize;
 		return 0;
+	}
 	mdb_env_close(s->env);
 	s->env = NULL;
 	if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)

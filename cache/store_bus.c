@@ -8,6 +8,7 @@
 #include "cache/store_impl.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #define PAGE_NUMBER_BYTES 8u
 
@@ -15,7 +16,7 @@
 static struct {
 	const struct store *store; /* atomic */
 	uintptr_t map;
-	uint64_t bytes;
+	uint64_t bytes, page; /* of the system, which may not be LMDB's */
 } watched;
 
 /* LMDB does not tell where its map is, but every page of it begins with its
@@ -46,6 +47,7 @@ void store_bus_watch(struct store *s)
 	    !find_map(s, &watched.map))
 		return;
 	watched.bytes = s->max_bytes;
+	watched.page = (uint64_t)sysconf(_SC_PAGESIZE);
 	__atomic_store_n(&watched.store, s, __ATOMIC_RELEASE);
 }
 
@@ -66,7 +68,7 @@ bool store_bus_note(const void *address)
 
 	if (!s || (uintptr_t)address < watched.map || at >= watched.bytes)
 		return false;
-	at -= at % s->page;
+	at -= at % watched.page;
 	do
 		digits[n++] = (char)('0' + at % 10);
 	while (at /= 10);
@@ -81,7 +83,12 @@ bool store_bus_readable(const struct store *s, uint64_t at)
 {
 	cleanup_free char *path = xasprintf("%s/data.mdb", s->path);
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	cleanup_free char *page = xmalloc(4096);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	cleanup_free char *buf = xmalloc(page);
+	struct stat st;
 
-	return fd >= 0 && pread(fd, page, 4096, (off_t)at) == 4096;
+	if (fd < 0 || fstat(fd, &st) || (uint64_t)st.st_size <= at)
+		return false;
+	page = MIN(page, (size_t)st.st_size - at); /* the file may end in it */
+	return pread(fd, buf, page, (off_t)at) == (ssize_t)page;
 }

@@ -74,7 +74,7 @@ struct store {
 	char *notice;
 	uint64_t serial; /* unique within the process */
 	uint64_t max_bytes;
-	uint32_t page;
+	uint32_t page; /* of the file: 4 KiB, or what the machine had that made it */
 	int level;
 	bool read_only;
 	void (*broken)(void); /* const; may be NULL */

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 
 #define MAGIC 0x5343414e4f444531ull
-#define PAGE 4096ull
-#define HEAD_BYTES ((sizeof(struct arena_head) + PAGE - 1) / PAGE * PAGE)
 #define FIRST_SLOTS 1024u
 #define LAST_SLOTS 32768u
 
@@ -28,18 +26,31 @@ struct arena {
 	uint64_t unused; /* bytes of chunks never touched */
 };
 
+/* What is mapped begins at a page: of 4 KiB, or up to 64 KiB on arm64. */
+static size_t whole_pages(size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page - 1) / page * page;
+}
+
+static size_t head_bytes(void)
+{
+	return whole_pages(sizeof(struct arena_head));
+}
+
 static size_t chunk_bytes(const struct arena_head *h,
 			  const struct arena_chunk *c)
 {
-	return ((size_t)c->slots * h->size[c->kind] + PAGE - 1) / PAGE * PAGE;
+	return whole_pages((size_t)c->slots * h->size[c->kind]);
 }
 
 static int make_file(struct arena *a)
 {
 	a->fd = memfd_create("scorpio-nodes", MFD_CLOEXEC);
-	if (a->fd < 0 || ftruncate(a->fd, (off_t)HEAD_BYTES))
+	if (a->fd < 0 || ftruncate(a->fd, (off_t)head_bytes()))
 		return -errno;
-	a->head = mmap(NULL, HEAD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+	a->head = mmap(NULL, head_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
 		       a->fd, 0);
 	if (a->head == MAP_FAILED) {
 		a->head = NULL;
@@ -61,10 +72,10 @@ struct arena *arena_new(const uint32_t size[ARENA_KINDS], bool shared)
 		a->fd = -1;
 	}
 	if (!a->head)
-		a->head = xcalloc(1, HEAD_BYTES);
+		a->head = xcalloc(1, head_bytes());
 	a->head->format = ARENA_FORMAT;
 	memcpy(a->head->size, size, sizeof(a->head->size));
-	a->head->end = HEAD_BYTES;
+	a->head->end = head_bytes();
 	a->head->magic = MAGIC;
 	return a;
 }
@@ -85,7 +96,7 @@ void arena_free(struct arena *a)
 			free(p);
 	}
 	if (a->fd >= 0) {
-		munmap(h, HEAD_BYTES);
+		munmap(h, head_bytes());
 		close(a->fd);
 	} else {
 		free(h);
@@ -210,7 +221,7 @@ int arena_begin(struct arena *a)
 
 	if (a->fd < 0)
 		return 0;
-	rc = copy_piece(a, h, HEAD_BYTES, undo);
+	rc = copy_piece(a, h, head_bytes(), undo);
 	for (uint32_t i = 0; i < h->chunks && !rc; i++) {
 		const struct arena_chunk *c = &h->chunk[i];
 
@@ -246,7 +257,7 @@ static int check_image(struct arena_image *i,
 	const struct arena_head *h = (const void *)i->map;
 	uint64_t undo;
 
-	if (i->len < HEAD_BYTES || h->magic != MAGIC)
+	if (i->len < head_bytes() || h->magic != MAGIC)
 		return fail(-EBADMSG, "the table of inodes is not one");
 	if (h->format != ARENA_FORMAT ||
 	    memcmp(h->size, size, sizeof(h->size)))
@@ -255,7 +266,7 @@ static int check_image(struct arena_image *i,
 			    ARENA_FORMAT);
 	undo = h->undo;
 	i->live = h;
-	if (undo > i->len || i->len - undo < HEAD_BYTES)
+	if (undo > i->len || i->len - undo < head_bytes())
 		return fail(-EBADMSG, "the table of inodes is cut off");
 	i->base = i->map + undo;
 	i->head = (const void *)i->base;

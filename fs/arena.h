@@ -8,7 +8,7 @@
  * next daemon reads it (arena_open) and makes an arena of its own. It costs no
  * memory beyond that of the objects. A memfd's file:
  *
- *	struct arena_head   at 0, ARENA_HEAD bytes
+ *	struct arena_head   at 0, whole pages
  *	chunks              as told by head.chunk[]
  *	a copy of the file  at head.undo, while objects are changed together
  *

@@ -26,7 +26,8 @@
 #include <sys/mman.h>
 
 #define MAX_WORKERS 16
-#define BUFFER_BYTES (MiB + 64 * KiB) /* libfuse asks for 1 MiB + 4 KiB */
+#define WRITE_MAX MiB /* of one request, whatever the size of a page is */
+#define BUFFER_BYTES (WRITE_MAX + 64 * KiB) /* libfuse adds 4 KiB */
 #define BURST 32 /* requests of one session before others get their turn */
 
 struct worker {
@@ -75,6 +76,7 @@ static void on_init(void *user, struct fuse_conn_info *c)
 	 * further entry of a large directory. */
 	/* cold parallel readers wait in the daemon, not in the kernel's queue:
 	 * that is what makes batches */
+	c->max_write = MIN(c->max_write, (unsigned)WRITE_MAX);
 	c->max_background = 1024;
 	c->congestion_threshold = 1024;
 	__atomic_store_n(&m->initialised, true, __ATOMIC_RELEASE);
