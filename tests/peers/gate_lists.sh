@@ -108,10 +108,12 @@ cmp <(part 0-9) <(head -c 10 "$R/long")
 cmp <(part 300000-) <(tail -c +300001 "$R/long")
 cmp <(part -77) <(tail -c 77 "$R/long")
 cmp <(part 588000-99999999999) <(tail -c +588001 "$R/long")
-code=$(gate_code "/api/v1/file/blob/$long" -H 'Range: bytes=9999999-')
-assert_eq "$code" 416
+for beyond in 9999999- 99999999999999999999999-; do
+    code=$(gate_code "/api/v1/file/blob/$long" -H "Range: bytes=$beyond")
+    assert_eq "$code" 416 "$beyond"
+done
 for odd in 'bytes=5-1' 'bytes=a-b' 'lines=1-2' 'bytes=1-2,4-5' \
-    'bytes=-' 'bytes=99999999999999999999999-'; do
+    'bytes=-'; do
     assert_eq "$(gate_code "/api/v1/file/blob/$long" -H "Range: $odd")" 200 "$odd"
     cmp "$SCRATCH/said" "$R/long"
 done
