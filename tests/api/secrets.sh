@@ -4,16 +4,13 @@
 # metrics, the mount table, answers of the API, nor in any command line
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git curl python3 jq
+. "$TESTLIB/served.sh"
+requires curl
 
 secrets="hunter2-in-url hunter2-token hunter2-header hunter2-file"
-git_repo "$SCRATCH/repo"
-echo hello >"$SCRATCH/repo/file"
-git_commit "$SCRATCH/repo" one
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+new_repo
+echo hello >"$REPO/file"
+serve_repo
 write_config
 printf 'hunter2-file\n' >"$SCRATCH/token"
 chmod 600 "$SCRATCH/token"

@@ -8,50 +8,26 @@ set -euo pipefail
 . "$TESTLIB/nix.sh"
 requires curl cc jq
 nix_setup
-export NIX_CONFIG="$NIX_CONFIG
-connect-timeout = 20
-netrc-file = $SCRATCH/netrc"
-printf 'machine 127.0.0.1 login x password w\n' >"$SCRATCH/netrc"
-nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
+nix_writer
 keys="$NIX_KEY $(cat "$SCRATCH/our.pk")"
 
 # what there is: 8 files of 64 MiB; a builder, 20 000 small files, weight
-mkdir -p "$SCRATCH/big" "$SCRATCH/shell/bin" "$SCRATCH/data/many" "$SCRATCH/weight"
+mkdir -p "$SCRATCH/big"
 for i in $(seq 8); do
     head -c $((${BENCH_NIX_LARGE:-536870912} / 8)) /dev/urandom >"$SCRATCH/big/blob$i"
 done
-sed -n "/^cat >.*b\.c/,/^EOF/p" "$SCORPIO_SRC/tests/peers/nix_build.sh" | sed '1d;$d' \
-    >"$SCRATCH/b.c"
-cc -O1 -static -o "$SCRATCH/shell/bin/sh" "$SCRATCH/b.c" || skip "no static libc"
-for i in $(seq 20000); do
-    printf 'number %d\n%0500d\n' "$i" "$i" >"$SCRATCH/data/many/n$i"
-done
-head -c "${BENCH_NIX_WEIGHT:-150000000}" /dev/urandom >"$SCRATCH/weight/blob"
-big='' shell='' data='' weight=''
-for x in big shell data weight; do
-    declare "$x=$(nix_add "$SCRATCH/$x")"
-done
+big=$(nix_add "$SCRATCH/big")
+shell='' data='' weight=''
+nix_build_inputs 20000 "${BENCH_NIX_WEIGHT:-150000000}" 500
 
 # the cache, and the way to it
-port=$(free_port)
 write_config "$SCRATCH/server"
-cat >>"$DAEMON_CONFIG" <<END
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$SCRATCH/kept"
-write_tokens = "main:w"
-sign_with = "$SCRATCH/our.sk"
-trusted_public_keys = "$NIX_KEY"
-END
-start_daemon
-poll_until 20 curl -fsS --noproxy '*' -o /dev/null "http://127.0.0.1:$port/healthz" ||
-    fail "the role does not answer"
+nix_role "$SCRATCH/kept" 'write_tokens = "main:w-main"' "sign_with = \"$SCRATCH/our.sk\""
 quietly nix copy --store "$NIX_ROOT" \
-    --to "http://127.0.0.1:$port?compression=none&secret-key=$SCRATCH/sk" \
+    --to "$CACHE?compression=none&secret-key=$SCRATCH/sk" \
     "/nix/store/$big" "/nix/store/$shell" "/nix/store/$data" "/nix/store/$weight"
 relay=$(free_port)
-start relay python3 "$TESTLIB/delay_relay.py" "$relay" "$port" 10 12500000
+start relay python3 "$TESTLIB/delay_relay.py" "$relay" "${CACHE##*:}" 10 12500000
 wait_until 10 grep -q ready "$SCRATCH/relay.log"
 far=http://127.0.0.1:$relay
 m=$SCRATCH/m
@@ -91,14 +67,7 @@ row "64 KiB of 512 MiB by stock Nix" "$(calc "$SPENT * 1000" 0)" " ms" "" "the w
 rm -rf "$SCRATCH/eager"
 
 # -- a build ---------------------------------------------------------------------------
-cat >"$SCRATCH/e.nix" <<END
-derivation {
-  name = "made"; system = builtins.currentSystem; word = "bench";
-  builder = builtins.storePath "/nix/store/$shell" + "/bin/sh";
-  data = builtins.storePath "/nix/store/$data";
-  weight = builtins.storePath "/nix/store/$weight";
-}
-END
+nix_expression bench
 root=$SCRATCH/lazy
 at_exit umount -l "$root/nix/store" "$root/nix/.scorpio/upper"
 build() { quietly nix-build --store "$1" --no-out-link "$SCRATCH/e.nix"; }

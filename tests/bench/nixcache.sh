@@ -21,17 +21,9 @@ done
 mkdir "$SCRATCH/kept"
 nix_cache "$SCRATCH/kept/main" none "$large" "${small[@]##*/}"
 
-port=$(free_port)
 write_config
-cat >>"$DAEMON_CONFIG" <<END
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$SCRATCH/kept"
-trusted_public_keys = "$NIX_KEY"
-END
-start_daemon
-ours=http://127.0.0.1:$port
+nix_role "$SCRATCH/kept"
+ours=$CACHE
 theirs=http://127.0.0.1:$(free_port)
 mkdir "$SCRATCH/nginx"
 cat >"$SCRATCH/nginx/conf" <<END
@@ -58,8 +50,6 @@ chmod 755 "$SCRATCH"
 start nginx nginx -p "$SCRATCH/nginx" -c "$SCRATCH/nginx/conf"
 poll_until 20 curl -fsS --noproxy '*' -o /dev/null "$theirs/nix-cache-info" ||
     fail "nginx does not answer"
-poll_until 20 curl -fsS --noproxy '*' -o /dev/null "$ours/nix-cache-info" ||
-    fail "the role does not answer"
 nar=$(sed -n 's/^URL: //p' "$SCRATCH/kept/main/${large:0:32}.narinfo")
 get() { timed curl -fsS --noproxy '*' -o /dev/null "$@"; }
 

@@ -4,18 +4,15 @@
 # work by making room, nothing hangs, and what is there stays readable
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires root fuse git jq
+. "$TESTLIB/served.sh"
+requires root
 
-git_repo "$SCRATCH/repo"
-echo small >"$SCRATCH/repo/small"
+new_repo
+echo small >"$REPO/small"
 for i in $(seq 1 30); do
-    head -c 2000000 /dev/urandom >"$SCRATCH/repo/big$i"
+    head -c 2000000 /dev/urandom >"$REPO/big$i"
 done
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+serve_repo
 mkdir "$SCRATCH/disk"
 mount -t tmpfs -o size=40m tmpfs "$SCRATCH/disk"
 write_config
@@ -32,7 +29,7 @@ for i in $(seq 1 30); do
     timeout $((30 * SLOW)) cat "$m/big$i" >"$SCRATCH/out" 2>"$SCRATCH/err" || code=$?
     [ $code -ne 124 ] || fail "big$i: hangs"
     if [ $code -eq 0 ]; then
-        cmp "$SCRATCH/out" "$SCRATCH/repo/big$i"
+        cmp "$SCRATCH/out" "$REPO/big$i"
         good=$((good + 1))
     else
         grep -qE 'No space left|Input/output error' "$SCRATCH/err" ||
@@ -53,7 +50,7 @@ mount -t tmpfs -o size=200m tmpfs "$SCRATCH/disk"
 sed -i 's/^max_size.*/max_size = "32MiB"/' "$DAEMON_CONFIG"
 start_daemon
 mount_source "$FAULT_URL/repo.git" "$m" --rev main
-assert_same_tree "$m" "$SCRATCH/repo"
+assert_same_tree "$m" "$REPO"
 used=$(du -sm "$SCRATCH/disk" | cut -f1)
 note "60 MB through a store of 32 MiB: $used MiB on the disk"
 assert_le "$used" 36 "MiB used by a store limited to 32"

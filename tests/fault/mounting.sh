@@ -4,15 +4,11 @@
 # the command itself is wrong)
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git jq
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-echo hello >"$SCRATCH/repo/file"
-git_commit "$SCRATCH/repo" one
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+new_repo
+echo hello >"$REPO/file"
+serve_repo
 write_config
 cat >>"$DAEMON_CONFIG" <<END
 [fetch]

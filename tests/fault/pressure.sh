@@ -6,19 +6,14 @@
 # hangs, no byte is wrong, and all works when the need is over.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git python3 jq
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-mkdir "$SCRATCH/repo/d"
+new_repo d
 for i in {1..1000}; do
-    echo "content of file $i" >"$SCRATCH/repo/d/f$i"
+    echo "content of file $i" >"$REPO/d/f$i"
 done
-head -c 20000000 /dev/urandom >"$SCRATCH/repo/large"
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+head -c 20000000 /dev/urandom >"$REPO/large"
+serve_repo
 m=$SCRATCH/m
 
 # -- ten thousand readers of cold files at once: threads of one program
@@ -123,9 +118,9 @@ for s in socks:
 print(f"{len(socks)} idle connections, {failed} of 199 failed")
 END
 wait_until 60 daemon_answers
-fresh() { cmp "$m/d/f999" "$SCRATCH/repo/d/f999" && echo after >"$m/after"; }
+fresh() { cmp "$m/d/f999" "$REPO/d/f999" && echo after >"$m/after"; }
 wait_until 30 fresh
-assert_same_tree "$m/d" "$SCRATCH/repo/d"
+assert_same_tree "$m/d" "$REPO/d"
 scorpio_cli -q umount "$m"
 stop "$DAEMON_PID" || true
 
@@ -145,8 +140,8 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$group" 2>/dev/null; then
     STARTED+=("$DAEMON_PID")
     wait_until 20 daemon_answers
     mount_source "$FAULT_URL/repo.git" "$m"
-    within 120 cmp "$m/large" "$SCRATCH/repo/large" || fail "in 80 MiB"
-    within 120 diff -r "$m/d" "$SCRATCH/repo/d" || fail "in 80 MiB"
+    within 120 cmp "$m/large" "$REPO/large" || fail "in 80 MiB"
+    within 120 diff -r "$m/d" "$REPO/d" || fail "in 80 MiB"
     gone "$DAEMON_PID" && fail "the daemon was ended in 80 MiB"
     note "peak $(($(cat "$group/memory.max_usage_in_bytes") / 1048576)) MiB of 80"
     scorpio_cli -q umount "$m"

@@ -5,20 +5,15 @@
 # remounting as soon as the server does
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git jq
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-mkdir "$SCRATCH/repo/d"
+new_repo d
 for i in $(seq 1 40); do
-    seq "$i" $((i * 500)) >"$SCRATCH/repo/d/f$i"
-    mkdir -p "$SCRATCH/repo/t$i/u"
-    echo "$i" >"$SCRATCH/repo/t$i/u/leaf"
+    seq "$i" $((i * 500)) >"$REPO/d/f$i"
+    mkdir -p "$REPO/t$i/u"
+    echo "$i" >"$REPO/t$i/u/leaf"
 done
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+serve_repo
 write_config
 cat >>"$DAEMON_CONFIG" <<END
 [fetch]
@@ -53,10 +48,10 @@ must_fail() { # WHAT - reading the next cold file fails well
     esac
     # what came before the error, if anything, is a prefix of the truth
     cmp -n "$(stat -c %s "$SCRATCH/out")" "$SCRATCH/out" \
-        "$SCRATCH/repo/d/f$next" || fail "$1: wrong bytes"
+        "$REPO/d/f$next" || fail "$1: wrong bytes"
 }
 must_work() { # WHAT - the file that failed, soon, without remounting
-    wait_until 20 cmp "$m/d/f$next" "$SCRATCH/repo/d/f$next"
+    wait_until 20 cmp "$m/d/f$next" "$REPO/d/f$next"
     [ "$(cat "$m/t$next/u/leaf")" = "$next" ] || fail "$1: wrong bytes"
 }
 
@@ -98,7 +93,7 @@ for kind in '"status","code":500' '"status","code":503' '"close"' \
     afresh
     next=$((next + 1))
     fault_add '{"method":"POST","times":1,"kind":'"$kind}"
-    cmp "$m/d/f$next" "$SCRATCH/repo/d/f$next" ||
+    cmp "$m/d/f$next" "$REPO/d/f$next" ||
         fail "one $kind was not survived"
     fault_clear
 done

@@ -5,17 +5,12 @@
 # tell who waits for longer than a second, and where
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git jq python3
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-mkdir "$SCRATCH/repo/d" # siblings of what is read may come along
-head -c 30000 /dev/urandom >"$SCRATCH/repo/f1"
-head -c 30000 /dev/urandom >"$SCRATCH/repo/d/f2"
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+new_repo d # siblings of what is read may come along
+head -c 30000 /dev/urandom >"$REPO/f1"
+head -c 30000 /dev/urandom >"$REPO/d/f2"
+serve_repo
 write_config
 printf '[fs]\nread_ahead = 0\n' >>"$DAEMON_CONFIG"
 start_daemon
@@ -51,7 +46,7 @@ slow() {
 fault_add '{"method":"POST","kind":"slow","piece":10000,"seconds":0.3}'
 python3 "$SCRATCH/reader.py" "$m/f1" SIGALRM >"$SCRATCH/out" ||
     fail "a timer broke a read"
-cmp "$SCRATCH/out" "$SCRATCH/repo/f1"
+cmp "$SCRATCH/out" "$REPO/f1"
 
 slow 60
 waiting() { # the reader's request is under way
@@ -97,4 +92,4 @@ kill -KILL "$PID"
 wait_until 20 gone
 wait_until 20 slow_ones 0
 fault_clear
-cmp "$m/d/f2" "$SCRATCH/repo/d/f2"
+cmp "$m/d/f2" "$REPO/d/f2"

@@ -4,18 +4,14 @@
 # so in time, it is fetched to its end once, and then it is here
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git python3
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-head -c 1000000 /dev/urandom >"$SCRATCH/repo/big"
-echo small >"$SCRATCH/repo/small"
-mkdir "$SCRATCH/repo/d" # siblings of what is read may come along
-echo other >"$SCRATCH/repo/d/other"
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+new_repo
+head -c 1000000 /dev/urandom >"$REPO/big"
+echo small >"$REPO/small"
+mkdir "$REPO/d" # siblings of what is read may come along
+echo other >"$REPO/d/other"
+serve_repo
 write_config
 printf '[fs]\nrequest_timeout = "1s"\nread_ahead = 0\n' >>"$DAEMON_CONFIG"
 start_daemon
@@ -30,8 +26,8 @@ for i in 1 2; do
     assert_le $(($(now_ms) - begin)) $((12000 * SLOW)) "ms until read $i failed"
 done
 # others are not held up by it, and it comes once
-cmp "$m/small" "$SCRATCH/repo/small"
-wait_until 30 cmp "$m/big" "$SCRATCH/repo/big"
+cmp "$m/small" "$REPO/small"
+wait_until 30 cmp "$m/big" "$REPO/big"
 assert_le $(($(fault_requests) - before)) 3 "requests for two files"
 
 # one that falls silent does not hold up the daemon's end

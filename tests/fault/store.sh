@@ -3,22 +3,17 @@
 # The store is damaged, full, or gone: it costs time, never a wrong byte
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git python3 jq
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-mkdir "$SCRATCH/repo/d"
+new_repo d
 for i in $(seq 1 200); do
-    head -c 20000 /dev/urandom >"$SCRATCH/repo/d/r$i"
-    seq "$i" 3000 >"$SCRATCH/repo/d/s$i"
+    head -c 20000 /dev/urandom >"$REPO/d/r$i"
+    seq "$i" 3000 >"$REPO/d/s$i"
 done
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+serve_repo
 start_daemon
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
-assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+assert_same_tree "$SCRATCH/m" "$REPO"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
@@ -42,7 +37,7 @@ END
 flip 100000 65521
 start_daemon
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
-assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+assert_same_tree "$SCRATCH/m" "$REPO"
 daemon_answers || fail "the daemon died of a damaged store"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
@@ -55,7 +50,7 @@ cat "$SCRATCH/m/d/r1" >/dev/null
 log=$SCRATCH/daemon-$DAEMON_PORT.log
 truncate -s 8192 "$db"
 code=0
-within 60 diff -r "$SCRATCH/m" "$SCRATCH/repo" -x .git >/dev/null 2>&1 || code=$?
+within 60 diff -r "$SCRATCH/m" "$REPO" -x .git >/dev/null 2>&1 || code=$?
 [ "$code" -ne 0 ] || fail "all was read from a file that has gone"
 code=0
 stop "$DAEMON_PID" || code=$?
@@ -65,7 +60,7 @@ assert_contains "$(cat "$log")" "why: a file that it reads in place" "last words
 start_daemon
 m_is_back() { stat -f "$SCRATCH/m" && is_mounted "$SCRATCH/m"; }
 wait_until 30 m_is_back
-assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+assert_same_tree "$SCRATCH/m" "$REPO"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
@@ -74,7 +69,7 @@ start_daemon
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
 cat "$SCRATCH/m/d/r1" >/dev/null
 truncate -s 8192 "$db"
-within 60 diff -r "$SCRATCH/m" "$SCRATCH/repo" -x .git ||
+within 60 diff -r "$SCRATCH/m" "$REPO" -x .git ||
     fail "a reader saw that the store's file became shorter"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
@@ -83,6 +78,6 @@ stop_daemon
 head -c 300000 /dev/urandom >"$db"
 start_daemon
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
-assert_same_tree "$SCRATCH/m" "$SCRATCH/repo"
+assert_same_tree "$SCRATCH/m" "$REPO"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon

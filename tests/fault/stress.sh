@@ -113,7 +113,7 @@ def map_writer():
 while not os.path.exists(stop):
     globals()[role.rstrip("0123456789")]()
     n += 1
-print(f"{role}: {n} rounds")
+print(f"{n} rounds")
 END
 stop_file=$SCRATCH/stop
 declare -A load=()
@@ -153,14 +153,7 @@ while [ $SECONDS -lt $end ]; do
 done
 touch "$stop_file"
 for role in "${!load[@]}"; do
-    code=0
-    wait_until 60 gone "${load[$role]}"
-    wait "${load[$role]}" || code=$?
-    [ $code -eq 0 ] || {
-        cat "$SCRATCH/$role.log"
-        fail "$role"
-    }
-    note "$(tail -n 1 "$SCRATCH/$role.log")"
+    ended_well "$role" "${load[$role]}"
 done
 note "$switches switches"
 [ $switches -ge 3 ] || fail "hardly any switch"

@@ -70,14 +70,7 @@ assert_eq "$DAEMON_PID" "$keeper"
 # -- the end of it
 touch "$stop_file"
 for name in builds writer reader view; do
-    code=0
-    wait_until 60 gone "${load[$name]}"
-    wait "${load[$name]}" || code=$?
-    [ $code -eq 0 ] || {
-        cat "$SCRATCH/$name.log"
-        fail "$name failed"
-    }
-    note "$name: $(tail -n1 "$SCRATCH/$name.log")"
+    ended_well "$name" "${load[$name]}"
 done
 for name in fsx rand; do
     gone "${load[$name]}" && fail "$name ended: $(cat "$SCRATCH/$name.log")"

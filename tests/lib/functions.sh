@@ -122,6 +122,19 @@ stop() {
     return $code
 }
 
+# ended_well NAME PID - what `start NAME` began ends by itself, with 0; prints its
+# last words
+ended_well() {
+    local code=0
+    wait_until 60 gone "$2"
+    wait "$2" || code=$?
+    [ $code -eq 0 ] || {
+        cat "$SCRATCH/$1.log"
+        fail "$1 ended with $code"
+    }
+    note "$1: $(tail -n 1 "$SCRATCH/$1.log")"
+}
+
 # mounts at or below a directory, innermost first
 mounts_below() {
     awk -v d="$1/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo |

@@ -43,6 +43,106 @@ nix_config() { # [LINES] - a configuration that trusts our key
         "$NIX_KEY" "${1:-}" >>"$DAEMON_CONFIG"
 }
 
+# nix_role DIR [LINES...] - a daemon with the role nixcache, which keeps what it has in
+# DIR; LINES go to [nixcache]. DAEMON_CONFIG is there. Sets CACHE, its address.
+nix_role() {
+    local port dir=$1
+    shift
+    port=$(free_port)
+    {
+        printf '[nixcache]\nenabled = true\nlisten = "127.0.0.1:%s"\n' "$port"
+        printf 'directory = "%s"\ntrusted_public_keys = "%s"\n' "$dir" "$NIX_KEY"
+        [ $# -eq 0 ] || printf '%s\n' "$@"
+    } >>"$DAEMON_CONFIG"
+    start_daemon
+    CACHE=http://127.0.0.1:$port
+    poll_until 20 curl -fsS --noproxy '*' -o /dev/null "$CACHE/healthz" ||
+        fail "the role nixcache does not answer"
+}
+
+# two caches, main and team, each with a token to write
+nix_two_caches() { # [LINES...]
+    nix_role "$SCRATCH/kept" 'caches = "main team"' 'negative_ttl = 0' \
+        'write_tokens = "main:w-main team:w-team"' \
+        "sign_with = \"$SCRATCH/our.sk\"" "$@"
+}
+
+nix_token() { # TOKEN - what stock Nix shows from now on
+    printf 'machine 127.0.0.1 login x password %s\n' "$1" >"$SCRATCH/netrc"
+}
+
+# nix_writer - stock Nix has the token of main, and remembers no answer; the key of
+# our own caches is our.sk, our.pk
+nix_writer() {
+    export NIX_CONFIG="$NIX_CONFIG
+narinfo-cache-negative-ttl = 0
+narinfo-cache-positive-ttl = 0
+netrc-file = $SCRATCH/netrc
+connect-timeout = 20"
+    nix_token w-main
+    nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
+}
+
+# nix_pull URL KEYS BASE - by stock Nix into a new store; prints its hash
+nix_pull() {
+    rm -rf "$SCRATCH/into"
+    nix copy --from "$1" --to "$SCRATCH/into" --option trusted-public-keys "$2" \
+        "/nix/store/$3" >"$SCRATCH/copy.out" 2>&1 || {
+        cat "$SCRATCH/copy.out" >&2
+        return 1
+    }
+    nix-store --dump "$SCRATCH/into/nix/store/$3" | sha256sum | cut -d' ' -f1
+}
+
+# nix_build_inputs FILES BYTES [PAD] - store paths for a build: a builder without
+# libraries, FILES small files (PAD: with so many bytes more) of which it reads one,
+# and BYTES that are only referred to. Sets shell, data, weight.
+nix_build_inputs() {
+    local i
+    mkdir -p "$SCRATCH/shell/bin" "$SCRATCH/data/many" "$SCRATCH/weight"
+    cat >"$SCRATCH/b.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+int main(void)
+{
+	char path[4096], text[256];
+	FILE *in, *out;
+
+	snprintf(path, sizeof(path), "%s/many/n7", getenv("data"));
+	in = fopen(path, "r");
+	out = fopen(getenv("out"), "w");
+	if (!in || !out || !fgets(text, sizeof(text), in))
+		return 1;
+	fprintf(out, "%s built with %s of %s\n", getenv("word"), text,
+		getenv("weight"));
+	return fclose(out) ? 1 : 0;
+}
+END
+    cc -O1 -static -o "$SCRATCH/shell/bin/sh" "$SCRATCH/b.c" || skip "no static libc"
+    for i in $(seq "$1"); do
+        {
+            echo "number $i"
+            [ -z "${3:-}" ] || printf '%0*d\n' "$3" "$i"
+        } >"$SCRATCH/data/many/n$i"
+    done
+    head -c "$2" /dev/urandom >"$SCRATCH/weight/blob"
+    shell=$(nix_add "$SCRATCH/shell")
+    data=$(nix_add "$SCRATCH/data")
+    weight=$(nix_add "$SCRATCH/weight")
+}
+
+# nix_expression WORD - a build of them, in $SCRATCH/e.nix
+nix_expression() {
+    cat >"$SCRATCH/e.nix" <<END
+derivation {
+  name = "made"; system = builtins.currentSystem; word = "$1";
+  builder = builtins.storePath "/nix/store/$shell" + "/bin/sh";
+  data = builtins.storePath "/nix/store/$data";
+  weight = builtins.storePath "/nix/store/$weight";
+}
+END
+}
+
 # start_cache DIR - the counting server; NIX_URL, NIX_LOG, NIX_FAULTS, NIX_PID
 start_cache() {
     local name=cache$RANDOM

@@ -4,18 +4,13 @@
 # everybody else reads as ever, and so does it what is in the store
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git jq
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-mkdir "$SCRATCH/repo/d"
+new_repo d
 for i in {1..40}; do
-    head -c 100000 /dev/urandom >"$SCRATCH/repo/d/f$i"
+    head -c 100000 /dev/urandom >"$REPO/d/f$i"
 done
-git_commit "$SCRATCH/repo" files
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www"
+serve_repo
 write_config
 cat >>"$DAEMON_CONFIG" <<END
 [fs]
@@ -31,7 +26,7 @@ index() { # files read: how many worked; errors in $SCRATCH/err
     local i good=0
     for i in {1..40}; do
         "$SCRATCH/greedy-indexer" "$m/d/f$i" 2>>"$SCRATCH/err" |
-            cmp -s - "$SCRATCH/repo/d/f$i" && good=$((good + 1))
+            cmp -s - "$REPO/d/f$i" && good=$((good + 1))
     done
     echo $good
 }
@@ -43,8 +38,8 @@ note "$good of 40 files of 100 kB were fetched for an indexer with 1 MiB"
 assert_contains "$(cat "$SCRATCH/err")" "quota exceeded"
 [ "$(metric scorpio_fs_crawl_refused_total)" -ge 16 ] || fail "not counted"
 # others are not meant, and what they had fetched is there for it as well
-cmp "$m/d/f35" "$SCRATCH/repo/d/f35"
-"$SCRATCH/greedy-indexer" "$m/d/f35" | cmp - "$SCRATCH/repo/d/f35"
+cmp "$m/d/f35" "$REPO/d/f35"
+"$SCRATCH/greedy-indexer" "$m/d/f35" | cmp - "$REPO/d/f35"
 scorpio_cli -q umount "$m"
 stop_daemon
 

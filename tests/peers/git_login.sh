@@ -4,15 +4,11 @@
 # URL; never sent elsewhere, never shown
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
-. "$TESTLIB/repos.sh"
-. "$TESTLIB/git_server.sh"
-requires fuse git jq python3
+. "$TESTLIB/served.sh"
 
-git_repo "$SCRATCH/repo"
-echo hello >"$SCRATCH/repo/file"
-git_commit "$SCRATCH/repo" one
-publish "$SCRATCH/repo" repo.git
-start_fault_server "$SCRATCH/www" --user alice:wonder-land
+new_repo
+echo hello >"$REPO/file"
+serve_repo --user alice:wonder-land
 
 attempt() { # WHAT [MOUNT URL] - with what is configured now; must show the tree
     write_config "$SCRATCH/d-$1"

@@ -9,33 +9,8 @@ set -euo pipefail
 requires root fuse curl cc jq
 nix_setup
 
-# a builder without libraries, a tree of which little is read, and weight that
-# is only referred to
-mkdir -p "$SCRATCH/shell/bin" "$SCRATCH/data/many" "$SCRATCH/weight"
-cat >"$SCRATCH/b.c" <<'EOF'
-#include <stdio.h>
-#include <stdlib.h>
-int main(void)
-{
-	char path[4096], text[256];
-	FILE *in, *out;
-
-	snprintf(path, sizeof(path), "%s/many/n7", getenv("data"));
-	in = fopen(path, "r");
-	out = fopen(getenv("out"), "w");
-	if (!in || !out || !fgets(text, sizeof(text), in))
-		return 1;
-	fprintf(out, "%s built with %s of %s\n", getenv("word"), text,
-		getenv("weight"));
-	return fclose(out) ? 1 : 0;
-}
-EOF
-cc -O1 -static -o "$SCRATCH/shell/bin/sh" "$SCRATCH/b.c" || skip "no static libc"
-for i in $(seq 200); do echo "number $i" >"$SCRATCH/data/many/n$i"; done
-head -c "${NIX_WEIGHT:-30000000}" /dev/urandom >"$SCRATCH/weight/blob"
-shell=$(nix_add "$SCRATCH/shell")
-data=$(nix_add "$SCRATCH/data")
-weight=$(nix_add "$SCRATCH/weight")
+shell='' data='' weight=''
+nix_build_inputs 200 "${NIX_WEIGHT:-30000000}"
 # a path that refers to others
 mkdir "$SCRATCH/top"
 echo "/nix/store/$weight" >"$SCRATCH/top/needs"
@@ -50,16 +25,6 @@ start_cache "$SCRATCH/cache"
 nix_config
 start_daemon
 
-write_expr() { # WORD
-    cat >"$SCRATCH/e.nix" <<EOF
-derivation {
-  name = "made"; system = builtins.currentSystem; word = "$1";
-  builder = builtins.storePath "/nix/store/$shell" + "/bin/sh";
-  data = builtins.storePath "/nix/store/$data";
-  weight = builtins.storePath "/nix/store/$weight";
-}
-EOF
-}
 root=$SCRATCH/lazy
 store=$root/nix/store
 at_exit umount -l "$store" "$root/nix/.scorpio/upper"
@@ -75,7 +40,7 @@ scorpio_cli nix --store "$root" register "$shell" "/nix/store/$data/many" "$top"
 nix-store --store "$root" --check-validity "/nix/store/$weight" ||
     fail "what a path refers to is not registered"
 for sandbox in true false; do
-    write_expr "$sandbox"
+    nix_expression "$sandbox"
     out=$(nix-build --store "$root" --option sandbox "$sandbox" --no-out-link \
         "$SCRATCH/e.nix" 2>"$SCRATCH/build.err") || {
         cat "$SCRATCH/build.err"
@@ -143,7 +108,7 @@ assert_eq "$(cat "$store/$late")" late "a path that came later"
 
 # -- as the real /nix/store, in a mount namespace ---------------------------------------
 for sandbox in true false; do
-    write_expr "real $sandbox"
+    nix_expression "real $sandbox"
     out=$(scorpio_cli nix run "$root" -- nix-build --option sandbox $sandbox \
         --no-out-link "$SCRATCH/e.nix" 2>"$SCRATCH/build.err") || {
         cat "$SCRATCH/build.err"
@@ -170,7 +135,7 @@ nix copy --from "$NIX_URL" --to "$SCRATCH/eager" --no-check-sigs \
     cat "$SCRATCH/eager.out"
     fail "nix copy"
 }
-write_expr true
+nix_expression true
 nix-build --store "$SCRATCH/eager" --no-out-link "$SCRATCH/e.nix" \
     >/dev/null 2>&1 || fail "the eager build"
 note "eager: $(($(now_ms) - started)) ms, $(wc -l <"$NIX_LOG") requests," \

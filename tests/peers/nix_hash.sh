@@ -7,17 +7,8 @@ set -euo pipefail
 . "$TESTLIB/nix.sh"
 requires fuse git jq
 nix_setup
-port=$(free_port)
 write_config
-cat >>"$DAEMON_CONFIG" <<END
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$SCRATCH/kept"
-write_tokens = "main:w"
-END
-start_daemon
-cache=http://127.0.0.1:$port
+nix_role "$SCRATCH/kept" 'write_tokens = "main:w"'
 export SCORPIO_NIX_TOKEN=w
 
 same() { # PATH
@@ -45,9 +36,9 @@ reads=$(metric 'scorpio_fuse_requests_total{op="read"}')
 scorpio_cli nix hash "$SCRATCH/m/sub" >/dev/null
 assert_eq "$(metric 'scorpio_fuse_requests_total{op="read"}')" "$reads" "reads"
 # as a source path in a cache: Nix takes it from there, and does not walk the mount
-path=$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$cache")
-assert_eq "$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$cache/")" "$path" "again"
-nix copy --from "$cache" --to "$SCRATCH/into" "$path" >"$SCRATCH/copy.out" 2>&1 || {
+path=$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$CACHE")
+assert_eq "$(scorpio_cli nix push --name src "$SCRATCH/m/sub" "$CACHE/")" "$path" "again"
+nix copy --from "$CACHE" --to "$SCRATCH/into" "$path" >"$SCRATCH/copy.out" 2>&1 || {
     cat "$SCRATCH/copy.out"
     fail "nix copy of what was pushed"
 }
@@ -59,7 +50,7 @@ expr="builtins.path { path = $SCRATCH/m/sub; name = \"src\"; sha256 = \"$(
 assert_contains "$(nix-instantiate --store "$SCRATCH/into" --eval -E "$expr" 2>&1)" "$path" \
     "builtins.path"
 assert_eq "$(metric 'scorpio_fuse_requests_total{op="read"}')" "$reads" "reads of the mount"
-SCORPIO_NIX_TOKEN=x assert_fails scorpio_cli nix push "$SCRATCH/m" "$cache"
+SCORPIO_NIX_TOKEN=x assert_fails scorpio_cli nix push "$SCRATCH/m" "$CACHE"
 assert_contains "$OUTPUT" "token" "why not"
 mount_source "$SCRATCH/repo" "$SCRATCH/w" --rw
 same "$SCRATCH/w/sub"

@@ -10,9 +10,7 @@ set -euo pipefail
 . "$TESTLIB/nix.sh"
 requires fuse curl xz zstd
 nix_setup
-export NIX_CONFIG="$NIX_CONFIG
-netrc-file = $SCRATCH/netrc"
-printf 'machine 127.0.0.1 login x password w-main\n' >"$SCRATCH/netrc"
+nix_writer
 large=${NIX_LARGE:-12000000}
 mid=$((large / 2 / 65536 * 65536))
 tool1='' tool2=''
@@ -23,7 +21,6 @@ echo small >"$SCRATCH/big/sub/small"
 ln -s ../a "$SCRATCH/big/sub/z"
 big=$(nix_add "$SCRATCH/big")
 h=${big:0:32}
-nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
 nix_cache "$SCRATCH/cache" none "&write-nar-listing=true" "$big"
 info=$SCRATCH/cache/$h.narinfo
 sed -i /^CA:/d "$info" # the signature counts
@@ -116,22 +113,8 @@ rm -rf "$DAEMON_STORE"
 
 # -- our cache has signed lists: each part is checked -----------------------------------
 role() { # DIR [LINES] - a daemon with the role in DIR; sets CACHE
-    local port
-    port=$(free_port)
     write_config "$1"
-    cat >>"$DAEMON_CONFIG" <<EOF2
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$1/kept"
-write_tokens = "main:w-main"
-negative_ttl = 0
-trusted_public_keys = "$NIX_KEY"
-${2:-}
-EOF2
-    start_daemon
-    CACHE=http://127.0.0.1:$port
-    poll_until 20 curl -f -o /dev/null "$CACHE/healthz" || fail "it does not answer"
+    nix_role "$1/kept" 'write_tokens = "main:w-main"' 'negative_ttl = 0' "${@:2}"
 }
 role "$SCRATCH/one" "sign_with = \"$SCRATCH/our.sk\""
 one=$CACHE one_pid=$DAEMON_PID

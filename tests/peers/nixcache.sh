@@ -8,11 +8,7 @@ set -euo pipefail
 . "$TESTLIB/nix.sh"
 requires fuse curl jq xz
 nix_setup
-export NIX_CONFIG="$NIX_CONFIG
-narinfo-cache-negative-ttl = 0
-narinfo-cache-positive-ttl = 0
-netrc-file = $SCRATCH/netrc
-connect-timeout = 20"
+nix_writer
 curl() { command curl -sS --noproxy '*' -m 60 "$@"; }
 status() { curl -o "$SCRATCH/body" -w '%{http_code}' "$@"; }
 
@@ -28,45 +24,18 @@ for i in $(seq "${NIX_SMALL:-40}"); do
 done
 head -c "${NIX_LARGE:-30000000}" /dev/urandom >"$SCRATCH/large"
 large=$(nix_add "$SCRATCH/large")
-nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
 
 role() { # [LINES] - a daemon with the role; sets CACHE
-    local port
-    port=$(free_port)
     nix_config "whole_below = 0"
-    cat >>"$DAEMON_CONFIG" <<EOF
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$SCRATCH/kept"
-caches = "main team"
-write_tokens = "main:w-main team:w-team"
-sign_with = "$SCRATCH/our.sk"
-negative_ttl = 0
-trusted_public_keys = "$NIX_KEY"
-$1
-EOF
-    start_daemon
-    CACHE=http://127.0.0.1:$port
-    poll_until 20 curl -f -o /dev/null "$CACHE/healthz" || fail "it does not answer"
+    nix_two_caches "$@"
 }
 role 'read_tokens = "team:r-team"'
-printf 'machine 127.0.0.1 login x password w-main\n' >"$SCRATCH/netrc"
 
 push() { # URL BASE... - to a cache
     local url=$1 paths=() p
     shift
     for p; do paths+=("/nix/store/${p#/nix/store/}"); done
     nix copy --store "$NIX_ROOT" --to "$url" "${paths[@]}" >"$SCRATCH/copy.out" 2>&1
-}
-pull() { # URL KEY BASE - into a new store; prints its hash
-    rm -rf "$SCRATCH/into"
-    nix copy --from "$1" --to "$SCRATCH/into" --option trusted-public-keys "$2" \
-        "/nix/store/$3" >"$SCRATCH/copy.out" 2>&1 || {
-        cat "$SCRATCH/copy.out" >&2
-        return 1
-    }
-    nix-store --dump "$SCRATCH/into/nix/store/$3" | sha256sum | cut -d' ' -f1
 }
 
 # -- uploads ----------------------------------------------------------------------
@@ -76,7 +45,7 @@ for c in ${NIX_COMPRESSIONS:-none xz zstd}; do
         cat "$SCRATCH/copy.out"
         fail "nix copy --to, $c"
     }
-    assert_eq "$(pull "$CACHE" "$(cat "$SCRATCH/our.pk")" "$tree")" \
+    assert_eq "$(nix_pull "$CACHE" "$(cat "$SCRATCH/our.pk")" "$tree")" \
         "$(nix_hash_of "$tree")" "$c there and back"
 done
 assert_contains "$(curl "$CACHE/${tree:0:32}.narinfo")" "Sig: ours-1:" "ours"
@@ -88,7 +57,7 @@ push "$CACHE" "${small[@]}" || fail "many small paths"
 assert_eq "$(find "$SCRATCH/kept/main" -name '*.narinfo' | wc -l)" \
     $((${#small[@]} + 2)) "descriptions"
 push "$CACHE?compression=none" "$large" || fail "a large path"
-assert_eq "$(pull "$CACHE" "$(cat "$SCRATCH/our.pk")" "$large")" \
+assert_eq "$(nix_pull "$CACHE" "$(cat "$SCRATCH/our.pk")" "$large")" \
     "$(nix_hash_of "$large")" "a large path there and back"
 rss=$(awk '/VmHWM/ { print $2 }' "/proc/$(daemon_process)/status")
 note "most memory: $rss KiB, largest path ${NIX_LARGE:-30000000} bytes"
@@ -145,9 +114,9 @@ assert_eq "$(status "$CACHE/00000000000000000000000000000000.narinfo")" 404
 # a second cache, with a token to read as well
 assert_eq "$(status "$CACHE/team/nix-cache-info")" 401 "a closed cache"
 assert_eq "$(status -u x:r-team "$CACHE/team/nix-cache-info")" 200
-printf 'machine 127.0.0.1 login x password w-team\n' >"$SCRATCH/netrc"
+nix_token w-team
 push "$CACHE/team" "$single" || { cat "$SCRATCH/copy.out"; fail "to a named cache"; }
-assert_eq "$(pull "$CACHE/team" "$(cat "$SCRATCH/our.pk")" "$single")" \
+assert_eq "$(nix_pull "$CACHE/team" "$(cat "$SCRATCH/our.pk")" "$single")" \
     "$(nix_hash_of "$single")" "from a named cache"
 assert_eq "$(status "$CACHE/nobody/nix-cache-info")" 404
 
@@ -212,7 +181,7 @@ done
 for i in "${readers[@]}"; do wait "$i"; done
 for i in 2 3 4; do cmp "$SCRATCH/along1" "$SCRATCH/along$i"; done
 assert_eq "$(nix_requests "GET /nar/")" 2 "an archive, once for four"
-assert_eq "$(pull "$CACHE" "$NIX_KEY" "$large")" "$(nix_hash_of "$large")" \
+assert_eq "$(nix_pull "$CACHE" "$NIX_KEY" "$large")" "$(nix_hash_of "$large")" \
     "with the upstream's signature"
 # a range with a condition wants all of it, also of what is not here
 pull_file=$(curl "$CACHE/${single:0:32}.narinfo" | sed -n 's/^URL: //p')
@@ -221,7 +190,7 @@ curl -H 'If-Range: "x"' -r 40-2000 "$CACHE/$pull_file" >"$SCRATCH/whole"
 cmp "$SCRATCH/whole" "$SCRATCH/good.nar" || fail "a range with a condition"
 # with all others gone
 stop "$NIX_PID" KILL || true
-assert_eq "$(pull "$CACHE" "$NIX_KEY" "$tree")" "$(nix_hash_of "$tree")" "offline"
+assert_eq "$(nix_pull "$CACHE" "$NIX_KEY" "$tree")" "$(nix_hash_of "$tree")" "offline"
 code=$(status "$CACHE/00000000000000000000000000000000.narinfo")
 [ "$code" -ge 500 ] || fail "$code for what could not be asked"
 note "there and back, in: ${NIX_COMPRESSIONS:-none xz zstd}"

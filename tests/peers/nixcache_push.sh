@@ -8,44 +8,17 @@ set -euo pipefail
 . "$TESTLIB/nix.sh"
 requires curl jq xz
 nix_setup
-export NIX_CONFIG="$NIX_CONFIG
-narinfo-cache-negative-ttl = 0
-narinfo-cache-positive-ttl = 0
-netrc-file = $SCRATCH/netrc"
-printf 'machine 127.0.0.1 login x password w-main\n' >"$SCRATCH/netrc"
-nix-store --generate-binary-cache-key ours-1 "$SCRATCH/our.sk" "$SCRATCH/our.pk"
+nix_writer
 curl() { command curl -sS --noproxy '*' -m 60 "$@"; }
 status() { curl -o "$SCRATCH/body" -w '%{http_code}' "$@"; }
 t=(-H "Authorization: bearer w-main" -H "Content-Type: application/json")
 
 role() { # [LINES]
-    local port
-    port=$(free_port)
     write_config
-    cat >>"$DAEMON_CONFIG" <<END
-[nixcache]
-enabled = true
-listen = "127.0.0.1:$port"
-directory = "$SCRATCH/kept"
-caches = "main team"
-write_tokens = "main:w-main team:w-team"
-sign_with = "$SCRATCH/our.sk"
-negative_ttl = 0
-trusted_public_keys = "$NIX_KEY"
-${1:-}
-END
-    start_daemon
-    CACHE=http://127.0.0.1:$port
-    poll_until 20 curl -f -o /dev/null "$CACHE/healthz" || fail "it does not answer"
+    nix_two_caches "$@"
 }
-pull() { # URL BASE - by stock Nix into a new store; prints its hash
-    rm -rf "$SCRATCH/into"
-    nix copy --from "$1" --to "$SCRATCH/into" --option trusted-public-keys \
-        "$(cat "$SCRATCH/our.pk") $NIX_KEY" "/nix/store/$2" >"$SCRATCH/copy.out" 2>&1 || {
-        cat "$SCRATCH/copy.out" >&2
-        return 1
-    }
-    nix-store --dump "$SCRATCH/into/nix/store/$2" | sha256sum | cut -d' ' -f1
+pull() { # URL BASE
+    nix_pull "$1" "$(cat "$SCRATCH/our.pk") $NIX_KEY" "$2"
 }
 
 a='' b='' c='' d=''
