@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [bench] - install the Debian packages that building and testing need.
+# deps.sh [bench | list] - install the Debian packages that building and testing need.
 #
 # Nothing missing: one dpkg-query and out. Something missing: installed with apt
 # as root or through password-less sudo; otherwise the command to type is shown,
 # and only a missing build package is an error (tests skip what they lack).
-# `bench` adds what only `make bench` and `make proof` use.
+# `bench` adds what only `make bench` and `make proof` use. `list` prints what the
+# build needs.
 set -u
 
 BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
@@ -14,8 +15,17 @@ BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
     libjansson-dev libssl-dev libtomlplusplus-dev libxxhash-dev zlib1g-dev
     liblzma-dev libbz2-dev libbrotli-dev"
 TEST="python3 curl jq gettext-base lighttpd git-lfs attr iproute2 psmisc strace shellcheck
-    procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap faketime"
-BENCH="buildah debootstrap flex bison bc libelf-dev rsync nginx-light"
+    procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap faketime
+    python3-venv btrfs-progs"
+# Debian's, unless there is another one
+command -v npm >/dev/null || TEST="$TEST npm"
+BENCH="buildah debootstrap qemu-user-static flex bison bc libelf-dev rsync nginx-light"
+
+if [ "${1:-}" = list ]; then
+    # shellcheck disable=SC2086
+    echo $BUILD
+    exit
+fi
 
 missing_of() {
     local -A here=()

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 300
 # The dev image's commands, through its entrypoint, in a root directory and a
-# mount namespace of their own instead of a container engine's
+# mount namespace of their own instead of a container engine's. The log shows each
+# documented command and what came of it.
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/antares.sh"
@@ -52,20 +53,27 @@ docker_run() {
             mount -o remount,bind,ro "$root/app/config/scorpio.toml"
         }
         [ -z "${NO_FUSE:-}" ] || mount -t tmpfs none "$root/dev"
-        unset CUSTOM NO_FUSE SHARED
+        [ -z "${VOLUME:-}" ] || mount --bind "$VOLUME" "$root/workspace"
+        caps=(${CAPS:+setpriv --bounding-set "$CAPS"})
+        unset CUSTOM NO_FUSE VOLUME CAPS SHARED
         cd "$root/workspace"
-        exec chroot "$root" env -i HOME=/root \
+        exec "${caps[@]}" chroot "$root" env -i HOME=/root \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
             "$@"' sh "$ROOT" "$BIN" "${env[@]}" \
         /bin/bash -c 'cd /workspace && exec /app/entrypoint.sh "$@"' sh "$@"
 }
 docker_exec() { nsenter -t "$PID_SCORPIO" -m -r -w "$@"; }
+# docs COMMAND OUTPUT - for the log
+docs() { note "\$ $1" && note "${2:-}" | sed '/^$/d; s/^/    /' | head -n 12; }
 
 # -- basic validation
 out=$(docker_run -- version)
+docs "docker run --rm mega-dev:latest version" "$out"
 assert_contains "$out" "$("$SCORPIO" --version | head -n1)"
-assert_contains "$(docker_run -- bash -lc 'command -v scorpio && command -v orion')" \
-    /usr/local/bin/orion
+out=$(docker_run -- bash -lc 'command -v scorpio && command -v orion')
+docs 'docker run --rm mega-dev:latest bash -lc "command -v scorpio && command -v orion"' \
+    "$out"
+assert_contains "$out" /usr/local/bin/orion
 assert_contains "$(docker_run --)" "usage: docker run"
 assert_contains "$(docker_run -- --help)" "usage: docker run"
 assert_eq "$(docker_run -- echo a 'b c')" "a b c" "a program on PATH"
@@ -74,19 +82,31 @@ assert_contains "$OUTPUT" 'there is no command "nosuch"'
 for word in orion orion-worker; do
     assert_fails docker_run SERVER_WS=ws://there:8004/ws -- "$word"
     assert_contains "$OUTPUT" "no Orion worker"
+    docs "docker run -d -e SERVER_WS=ws://your-orion-server:8004/ws ... $word" "$OUTPUT"
 done
 if ! command -v buck2 >/dev/null; then
     assert_fails docker_run -- buck2 --version
     assert_contains "$OUTPUT" "put it on PATH"
+    docs "docker run --rm mega-dev:latest buck2 --version (without one)" "$OUTPUT"
 fi
 export NO_FUSE=1
 assert_fails docker_run -- scorpio
 assert_contains "$OUTPUT" "--device /dev/fuse --cap-add SYS_ADMIN"
+docs "docker run mega-dev:latest scorpio (without /dev/fuse)" "$OUTPUT"
 unset NO_FUSE
 # what is run as Buck2 here: enough to see where and how it is called
 printf '#!/bin/sh\necho "buck2 $* in $PWD: $(cat BUCK 2>/dev/null)"\n' >"$BIN/buck2"
 chmod 755 "$BIN/buck2"
-assert_contains "$(docker_run -- buck2 --version)" "buck2 --version"
+out=$(docker_run -- buck2 --version)
+docs "docker run --rm mega-dev:latest buck2 --version (with one on PATH)" "$out"
+assert_contains "$out" "buck2 --version"
+mkdir "$SCRATCH/local"
+echo '//:local' >"$SCRATCH/local/BUCK"
+export VOLUME=$SCRATCH/local
+out=$(docker_run -- bash <<<'buck2 --version')
+docs 'docker run -it --rm -v $(pwd):/workspace -w /workspace mega-dev:latest bash' "$out"
+assert_contains "$out" "in /workspace: //:local"
+unset VOLUME
 
 # -- docker run -d --name scorpio ... mega-dev:latest scorpio
 port=$(free_port)
@@ -98,7 +118,10 @@ run_scorpio() { # [NAME=VALUE...] -- ARGS...
 run_scorpio "SCORPIO_BASE_URL=$MONO_URL" "SCORPIO_LFS_URL=$MONO_URL" \
     "SCORPIO_HTTP_ADDR=0.0.0.0:$port" -- scorpio
 grep -q 'the API is open to everyone' "$SCRATCH/scorpio.log" || fail "no warning"
-assert_contains "$(curl -s "http://localhost:$port/antares/health")" '"status":"healthy"'
+out=$(curl -s "http://localhost:$port/antares/health")
+docs "docker run -d --name scorpio --privileged -p 2725:2725 ... mega-dev:latest scorpio"
+docs "curl -s http://localhost:2725/antares/health" "$out"
+assert_contains "$out" '"status":"healthy"'
 conf=$(cat "$ROOT/app/config/scorpio.toml")
 assert_contains "$conf" "base_url = \"$MONO_URL\""
 assert_contains "$conf" 'antares_load_dir_depth = "0"'
@@ -108,16 +131,22 @@ REPO_PATH=project
 MOUNTPOINT=$(curl -s -X POST "http://localhost:$port/antares/mounts" \
     -H "Content-Type: application/json" \
     -d "{\"path\":\"${REPO_PATH}\",\"job_id\":\"manual-test\"}" | jq -r '.mountpoint')
+docs 'MOUNTPOINT=$(curl -s -X POST http://localhost:2725/antares/mounts ... | jq -r .mountpoint)' \
+    "$MOUNTPOINT"
 assert_contains "$MOUNTPOINT" /data/scorpio/antares/mnt/
 out=$(docker_exec bash -lc "cd '${MOUNTPOINT}' && buck2 --version && buck2 build //...")
+docs "docker exec scorpio bash -lc \"cd '\${MOUNTPOINT}' && buck2 --version && buck2 build \
+//...\"" "$out"
 assert_contains "$out" "buck2 build //... in $MOUNTPOINT: //:all"
 # pretty, by jq
-curl -s -X POST "http://localhost:$port/antares/mounts" \
-    -H "Content-Type: application/json" \
-    -d '{"path":"project/deep","job_id":"smoke"}' | jq -e .mount_id >/dev/null
+out=$(curl -s -X POST "http://localhost:$port/antares/mounts" \
+    -H "Content-Type: application/json" -d '{"path":"project/deep","job_id":"smoke"}' | jq)
+docs "curl -s -X POST http://localhost:2725/antares/mounts ... -d '{\"path\":...}' | jq" "$out"
+jq -e .mount_id <<<"$out" >/dev/null
 # the whole monorepo, writable: a build's output goes there
 wait_until 20 docker_exec test -d /workspace/mount/project
 out=$(docker_exec bash -lc "cd /workspace/mount && mkdir buck-out && buck2 build //...")
+docs 'docker exec scorpio bash -lc "cd /workspace/mount && buck2 build //..."' "$out"
 assert_contains "$out" "in /workspace/mount"
 [ -d "$ROOT/data/scorpio/store" ] || fail "the store is elsewhere"
 
@@ -139,10 +168,29 @@ wait_until 20 docker_exec test -d /workspace/own/project
 assert_eq "$(cat "$CUSTOM")" "$before" "the file of the user's"
 MOUNTPOINT=$(curl -s -X POST "http://localhost:$port/antares/mounts" \
     -H "Content-Type: application/json" -d '{"path":"project"}' | jq -r '.mountpoint')
+docs "docker run -v /path/to/scorpio.toml:/app/config/scorpio.toml:ro ... \
+mega-dev:latest scorpio -c /app/config/scorpio.toml; a mount" "$MOUNTPOINT"
 assert_contains "$MOUNTPOINT" /data/own-mnt/
 stop "$PID_SCORPIO"
 unset CUSTOM
 rm -f "$ROOT/app/config/scorpio.toml"
+
+# -- docker run --device /dev/fuse --cap-add SYS_ADMIN: Docker's capabilities and one
+CAPS=-all
+for cap in chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service \
+    net_raw sys_chroot mknod audit_write setfcap sys_admin; do
+    CAPS+=,+$cap
+done
+export CAPS
+run_scorpio "SCORPIO_BASE_URL=$MONO_URL" "SCORPIO_HTTP_ADDR=127.0.0.1:$port" -- scorpio
+unset CAPS
+MOUNTPOINT=$(curl -s -X POST "http://localhost:$port/antares/mounts" \
+    -H "Content-Type: application/json" -d '{"path":"project"}' | jq -r '.mountpoint')
+out=$(docker_exec cat "$MOUNTPOINT/BUCK")
+docs "docker run --device /dev/fuse --cap-add SYS_ADMIN --security-opt apparmor:unconfined ...; \
+a mount" "$MOUNTPOINT: $out"
+assert_eq "$out" //:all
+stop "$PID_SCORPIO"
 
 # -- a token closes the port; the address given by hand wins
 run_scorpio "SCORPIO_BASE_URL=$MONO_URL" SCORPIO_SERVER_TOKEN=s3cret -- \
