@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# timeout: 400
 #
 # lint.sh [--full] - the rules of docs/conventions.md that a program can check.
 # Prints each offender as file:line: rule; exit 1 if there is one. --full adds
@@ -123,8 +124,8 @@ grep -InE "$words" "${all[@]}" 2>/dev/null | sed 's/$/   (unfinished work)/' \
     >>"$out"
 
 # -- scripts, public headers, analysis ----------------------------------------------
-# Only scripts that changed since shellcheck had nothing to say about them:
-# it takes most of this check's time.
+# Only scripts that changed since shellcheck had nothing to say about them, and on
+# every core: it takes most of this check's time.
 if command -v shellcheck >/dev/null; then
     changed=()
     for f in "${scripts[@]}"; do
@@ -132,8 +133,8 @@ if command -v shellcheck >/dev/null; then
         [ "$ok" -nt "$f" ] && [ "$ok" -nt tests/lint.sh ] || changed+=("$f")
     done
     if [ ${#changed[@]} -gt 0 ] &&
-        shellcheck -x -f gcc -e SC1091,SC2015,SC2016,SC2129,SC2153,SC2317 \
-            "${changed[@]}" >>"$out"; then
+        printf '%s\0' "${changed[@]}" | xargs -0 -n 8 -P "$(nproc)" shellcheck -x \
+            -f gcc -e SC1091,SC2015,SC2016,SC2129,SC2153,SC2317 >>"$out"; then
         for f in "${changed[@]}"; do
             mkdir -p "build/lint/${f%/*}" && touch "build/lint/$f.ok"
         done

@@ -31,12 +31,16 @@ sleep 100
 END
 script untidy <<<'sleep 100 & exit 0'
 script daemon <<<'setsid sleep 100 & exit 0'
+# who runs it (above timeout) is killed: no result is a failure
+script lost <<<'kill -KILL $(ps -o ppid= -p $PPID); exit 0'
 code=0
 (cd "$tree" && tests/run >"$SCRATCH/out") || code=$?
 out=$(cat "$SCRATCH/out")
 assert_eq "$code" 1
-# 1 + 5 of check_x pass; bad, slow, untidy, daemon, check_x, check_y do not
-assert_eq "$(tail -n1 <<<"$out")" "6 passed, 6 failed, 1 skipped"
+# 1 + 5 of check_x pass; bad, slow, untidy, daemon, lost, check_x, check_y do
+# not
+assert_eq "$(tail -n1 <<<"$out")" "6 passed, 7 failed, 1 skipped"
+grep -qx '  api/lost' <<<"$out" || fail "a test without a result is not named"
 assert_contains "$out" "| something went wrong"
 assert_contains "$out" "not done after $SLOW s"
 assert_contains "$out" "left a process behind"

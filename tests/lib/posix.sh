@@ -15,6 +15,14 @@ posix_tools() {
     done
 }
 
+# The native twins are on a file system that does as it should: tmpfs does not take a
+# write to a map for a change (mtime), has no FALLOC_FL_ZERO_RANGE, and loses its
+# place in a listing.
+need_good_twin() {
+    [ "$(stat -f -c %T "$SCRATCH")" != tmpfs ] ||
+        skip "needs a directory that is not on tmpfs (TMPDIR)"
+}
+
 # seed_files DIR - the prepared tree described in tools/posix_ops/lower.c
 seed_files() {
     python3 - "$1" <<'END'
@@ -136,6 +144,7 @@ rw_remount() {
 # seed_mount - a daemon, the seed repository mounted at $M and its plain twin
 # at $TWIN; both have tree/ and lower/
 seed_mount() {
+    need_good_twin
     requires fuse git python3
     posix_tools
     REPO=$SCRATCH/repo

@@ -6,6 +6,7 @@
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/posix.sh"
+need_good_twin
 requires git python3
 [ -x "$POSIX_OPS" ] || fail "make tools"
 
