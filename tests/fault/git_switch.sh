@@ -22,7 +22,7 @@ git clone -q --bare "$SCRATCH/src" "$SCRATCH/origin.git"
 FEATURE=$(git -C "$SCRATCH/src" rev-parse feature)
 MAIN=$(git -C "$SCRATCH/src" rev-parse main)
 
-cc -shared -fPIC -O1 -o "$SCRATCH/crash.so" "$TESTLIB/crashpoint.c" -ldl
+cc -shared -fPIC -O1 -o "$SCRATCH/crash.so" "$TESTLIB/preload/crashpoint.c" -ldl
 export CRASH_FILE=$SCRATCH/armed
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
     LD_PRELOAD=$SCRATCH/crash.so start_daemon
