@@ -32,6 +32,8 @@ static int out_of_time(struct run *r, CURL *h, bool *was_connected)
 	int64_t now = now_ns();
 	int e = call_check();
 
+	if (!e && r->x->ended && r->x->ended(r->x->ctx))
+		e = fail(-EINTR, "nobody waits for it any more");
 	if (e)
 		return e;
 	if (!*was_connected && connected(h)) {

@@ -299,9 +299,7 @@ int reply_file(struct request *r, int status, const char *const headers[],
 }
 
 struct content {
-	int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n);
-	void (*done)(void *ctx);
-	void *ctx;
+	struct scorpio_body body;
 	const bool *stopping;
 	uint64_t asker;
 };
@@ -314,7 +312,7 @@ static ssize_t read_content(void *arg, uint64_t pos, char *p, size_t max)
 
 	call_enter(&call, DEADLINE_NONE, c->stopping);
 	call_asks(&call, c->asker);
-	n = c->read(c->ctx, pos, p, max);
+	n = c->body.read(c->body.ctx, c->body.from + pos, p, max);
 	call_leave(&call);
 	if (n < 0)
 		log_warn("http", "an answer is cut: %s", error_text((int)n));
@@ -327,25 +325,24 @@ static void free_content(void *arg)
 {
 	struct content *c = arg;
 
-	if (c->done)
-		c->done(c->ctx);
+	if (c->body.done)
+		c->body.done(c->body.ctx);
 	free(c);
 }
 
 int reply_content(struct request *r, int status, const char *const headers[],
-		  uint64_t size,
-		  int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n),
-		  void (*done)(void *ctx), void *ctx)
+		  const struct scorpio_body *body)
 {
 	struct content *c = xmalloc(sizeof(*c));
 	struct MHD_Response *resp;
 
-	*c = (struct content){ .read = read, .done = done, .ctx = ctx,
+	*c = (struct content){ .body = *body,
 			       .stopping = &r->server->stopping,
 			       .asker = call_asker() };
 	resp = MHD_create_response_from_callback(
-		size == UINT64_MAX ? MHD_SIZE_UNKNOWN : size, 256 * KiB,
-		read_content, c, free_content);
+		body->size == SCORPIO_SIZE_UNKNOWN ? MHD_SIZE_UNKNOWN :
+						     body->size,
+		256 * KiB, read_content, c, free_content);
 	if (!resp) {
 		free_content(c);
 		return fail(-ENOMEM, "out of memory");

@@ -18,6 +18,8 @@
 
 #include "core/json.h"
 
+#include <scorpio/role.h>
+
 struct request;
 struct stream;
 
@@ -70,11 +72,9 @@ int reply_file(struct request *r, int status, const char *const headers[],
 	       int fd /* takes */, uint64_t offset, uint64_t n);
 /* A body that is made while it is sent: read() fills up to n bytes from pos,
  * returns the count, 0 at the end, or a negative errno, which breaks the
- * connection. done() runs in any case, once. size UINT64_MAX: not known. */
+ * connection. done() runs in any case, once. The struct is copied. */
 int reply_content(struct request *r, int status, const char *const headers[],
-		  uint64_t size,
-		  int64_t (*read)(void *ctx, uint64_t pos, void *p, uint64_t n),
-		  void (*done)(void *ctx), void *ctx);
+		  const struct scorpio_body *body);
 int reply_error(struct request *r, int status, const char *code,
 		const char *fmt, ...) PRINTF(4, 5);
 /* From a negative errno and error_text(). */

@@ -172,8 +172,10 @@ static int reply(struct scorpio_request *r, int status,
 static int reply_body(struct scorpio_request *r, int status,
 		      const char *const *headers, const struct scorpio_body *b)
 {
-	return reply_content(ours(r), status, headers, b->size, b->read,
-			     b->done, b->ctx);
+	struct scorpio_body mine = { 0 };
+
+	memcpy(&mine, b, MIN((size_t)b->struct_size, sizeof(mine)));
+	return reply_content(ours(r), status, headers, &mine);
 }
 
 static int body_fd(const struct scorpio_request *r, uint64_t *ret_n)

@@ -57,6 +57,10 @@ struct scorpio_http {
 	int32_t status;         /* HTTP status of the final response */
 	uint32_t retry_after_s; /* from Retry-After, 0 if absent */
 	char effective_url[1024]; /* after redirects */
+	/* -- since ABI 1.5 -- */
+	/* Asked some ten times a second while the exchange lasts, on the
+	 * calling thread; may be NULL. Non-zero ends it with -EINTR. */
+	int (*ended)(void *ctx);
 };
 #define SCORPIO_HTTP_NO_REDIRECT 1u /* give me the 3xx itself */
 #define SCORPIO_HTTP_NO_RETRY 2u    /* not idempotent: never send it twice */

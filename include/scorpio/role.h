@@ -93,6 +93,9 @@ struct scorpio_body {
 	int64_t (*read)(void *ctx, uint64_t pos, void *buf, uint64_t n);
 	void (*done)(void *ctx); /* always called, once */
 	void *ctx;
+	/* -- since ABI 1.5 -- */
+	uint64_t from; /* what read() is told beyond the position: where the
+			* part that is sent begins */
 };
 
 /* The part of a content that a request wants (RFC 9110, section 14). */

@@ -10,6 +10,7 @@
  *   1.3  uploads, files as answers and wide parameters of routes; scratch
  *        directories for roles
  *   1.4  scorpio_backend.part, scorpio_http_service.range
+ *   1.5  scorpio_http.ended, scorpio_body.from
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H
@@ -17,7 +18,7 @@
 #define SCORPIO_VERSION "0.1.0"
 
 #define SCORPIO_ABI_MAJOR 1u
-#define SCORPIO_ABI_MINOR 4u
+#define SCORPIO_ABI_MINOR 5u
 #define SCORPIO_ABI ((SCORPIO_ABI_MAJOR << 16) | SCORPIO_ABI_MINOR)
 
 #endif

@@ -2,6 +2,7 @@
 /* access.c - the token of those who write. */
 #include "gate.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,19 +43,26 @@ static bool equal(const char *a, const char *b)
 	return !differ;
 }
 
-bool gate_may_push(struct gate *g, const struct scorpio_request *r)
+bool gate_pusher(struct gate *g, const struct scorpio_request *r, char *ret_user,
+		 size_t cap)
 {
 	const char *h = g->http->header(r, "Authorization");
-	char plain[1024];
+	char plain[1024] = "", *colon;
 	bool ok = false;
 
-	if (h && !strncasecmp(h, "Bearer ", 7)) {
+	if (!g->push_token || !h)
+		return false;
+	if (!strncasecmp(h, "Bearer ", 7)) {
 		ok = equal(h + 7, g->push_token);
-	} else if (h && !strncasecmp(h, "Basic ", 6)) {
+	} else if (!strncasecmp(h, "Basic ", 6)) {
 		decode(h + 6, plain, sizeof(plain));
-		h = strchr(plain, ':');
-		ok = h && equal(h + 1, g->push_token);
-		explicit_bzero(plain, sizeof(plain));
+		colon = strchr(plain, ':');
+		ok = colon && equal(colon + 1, g->push_token);
+		if (colon)
+			*colon = '\0';
 	}
+	if (ok && cap)
+		snprintf(ret_user, cap, "%s", *plain ? plain : "token");
+	explicit_bzero(plain, sizeof(plain));
 	return ok;
 }

@@ -130,6 +130,35 @@ static int differ(struct differ *d, const struct scorpio_id *a,
 	return rc;
 }
 
+void gate_cl_prefixes(const struct gate *g,
+		      char ret[GATE_CL_PREFIXES][GATE_PREFIX_CAP])
+{
+	snprintf(ret[0], GATE_PREFIX_CAP, "refs/changes/");
+	snprintf(ret[1], GATE_PREFIX_CAP, "refs/cl/");
+	snprintf(ret[2], GATE_PREFIX_CAP, "%s%.500s",
+		 strncmp(g->cl_prefix, "refs/", 5) ? "refs/heads/" : "",
+		 g->cl_prefix);
+}
+
+static int resolve_link(struct gate *g, const char *link,
+			struct scorpio_revision *ret)
+{
+	char prefix[GATE_CL_PREFIXES][GATE_PREFIX_CAP];
+	char name[GATE_PREFIX_CAP + 300];
+	int rc = -ENOENT;
+
+	gate_cl_prefixes(g, prefix);
+	for (int i = 0; i < GATE_CL_PREFIXES - 1 && rc == -ENOENT; i++) {
+		snprintf(name, sizeof(name), "%s%.256s", prefix[i], link);
+		rc = gate_resolve(g, name, ret);
+	}
+	if (rc != -ENOENT)
+		return rc;
+	/* as it is configured: with an empty prefix anything that is one */
+	snprintf(name, sizeof(name), "%.500s%.256s", g->cl_prefix, link);
+	return gate_resolve(g, name, ret);
+}
+
 /* The two states a change list lies between. */
 static int sides(struct gate *g, const char *link,
 		 struct scorpio_revision *base, struct scorpio_revision *head)
@@ -139,8 +168,7 @@ static int sides(struct gate *g, const char *link,
 
 	if (strlen(link) > 256)
 		return g->host->fail(g->host, -ENOENT, "no such change list");
-	snprintf(name, sizeof(name), "%s%s", g->cl_prefix, link);
-	rc = gate_resolve(g, name, head);
+	rc = resolve_link(g, link, head);
 	if (rc == 0 && !g->cl_from_parent)
 		return gate_resolve(g, "", base);
 	snprintf(name, sizeof(name), "%.256s^", head->text);

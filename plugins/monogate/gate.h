@@ -12,6 +12,7 @@
 #define MONOGATE_GATE_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <scorpio/backend.h>
 #include <scorpio/role.h>
 #include <stdbool.h>
@@ -52,6 +53,11 @@ struct gate {
 	bool has_token;         /* clients send one of ours */
 	struct gate_lfs *lfs;
 	struct gate_known *known;
+	struct { /* relay.c */
+		pthread_mutex_t lock;
+		pthread_cond_t ended;
+		unsigned n; /* lock: those that run */
+	} relays;
 };
 
 /* -- reply.c: answers --------------------------------------------------------- */
@@ -63,6 +69,13 @@ int gate_json(struct gate *g, struct scorpio_request *r, int status,
 /* A line for people who look at a git client's terminal. */
 int gate_text(struct gate *g, struct scorpio_request *r, int status,
 	      const char *text);
+/* Bytes that come in pieces: scorpio_http.on_data, scorpio_spawn.on_output. A NUL
+ * is behind them. -EFBIG: more than max. */
+struct gate_bytes {
+	char *p; /* owned by who passes it */
+	size_t n, max;
+};
+int gate_collect(void *ctx, const void *data, uint64_t n);
 int gate_status_of(int err); /* 404, 502, ... */
 /* The envelope of a failure, with the status that fits the errno. */
 int gate_error(struct gate *g, struct scorpio_request *r, int err);
@@ -130,8 +143,12 @@ int gate_forward(struct gate *g, struct scorpio_request *r, const char *call);
 int gate_part(struct gate *g, const char *path, char *ret, size_t cap);
 /* smart.c: is that directory ("" the root) one to clone? */
 bool gate_can_clone(const struct gate *g, const char *path);
-/* access.c: has the request the token that a push needs? */
-bool gate_may_push(struct gate *g, const struct scorpio_request *r);
+/* "a/b.git" -> "a/b", ".git" and NULL -> "": which directory is the repository */
+void gate_repo_path(const char *at, char ret[GATE_PATH_MAX]);
+/* access.c: has the request the token that a push needs? ret_user, of cap bytes,
+ * is the name that its login gives, "token" if there is none; cap 0: never mind. */
+bool gate_pusher(struct gate *g, const struct scorpio_request *r, char *ret_user,
+		 size_t cap);
 
 /* -- the routes, ctx is the gate ------------------------------------------------- */
 
@@ -151,15 +168,25 @@ int gate_status(void *ctx, struct scorpio_request *r);
 /* cl.c */
 int gate_cl_files(void *ctx, struct scorpio_request *r);
 int gate_cl_detail(void *ctx, struct scorpio_request *r);
+/* What the refs of change lists begin with; where two name the same link, the
+ * first counts. */
+#define GATE_CL_PREFIXES 3
+#define GATE_PREFIX_CAP 520
+void gate_cl_prefixes(const struct gate *g,
+		      char ret[GATE_CL_PREFIXES][GATE_PREFIX_CAP]);
 /* list.c */
 int gate_cl_list(void *ctx, struct scorpio_request *r);
 /* smart.c */
 int gate_info_refs(void *ctx, struct scorpio_request *r);
 int gate_upload_pack(void *ctx, struct scorpio_request *r);
 int gate_receive_pack(void *ctx, struct scorpio_request *r);
+/* lfslocks.c */
+int gate_lfs_locks(void *ctx, struct scorpio_request *r);
+int gate_lfs_lock(void *ctx, struct scorpio_request *r);
+int gate_lfs_verify(void *ctx, struct scorpio_request *r);
+int gate_lfs_unlock(void *ctx, struct scorpio_request *r);
 /* lfs.c, objects.c */
 int gate_lfs_batch(void *ctx, struct scorpio_request *r);
-int gate_lfs_locks(void *ctx, struct scorpio_request *r);
 int gate_lfs_get(void *ctx, struct scorpio_request *r);
 int gate_lfs_put(void *ctx, struct scorpio_request *r);
 /* dir: where objects are kept, NULL: with the source, or for this run; upstream:

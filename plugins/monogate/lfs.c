@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH_MAX 1000u /* objects in one request */
 #define BODY_MAX (1u << 20)
 #define ANSWER_MAX (4u << 20)
 #define ASK_MS 60000u
@@ -28,6 +27,11 @@ static int reply(struct gate *g, struct scorpio_request *r, int status,
 	return rc;
 }
 
+int lfs_json(struct gate *g, struct scorpio_request *r, int status, json_t *v)
+{
+	return reply(g, r, status, type_header, v);
+}
+
 int lfs_say(struct gate *g, struct scorpio_request *r, int status,
 	    const char *text)
 {
@@ -43,67 +47,39 @@ int lfs_say(struct gate *g, struct scorpio_request *r, int status,
 
 /* -- the request --------------------------------------------------------------------- */
 
-static int read_body(struct gate *g, struct scorpio_request *r, json_t **ret)
+int lfs_text(struct gate *g, struct scorpio_request *r, char **ret,
+	     size_t *ret_n)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int fd = g->http->body_fd(r, &n);
-	json_error_t why;
 	char *text;
 
-	if (fd < 0 || n > BODY_MAX)
-		return g->host->fail(g->host, -EINVAL, "a batch has up to %u "
+	if (n > BODY_MAX)
+		return g->host->fail(g->host, -EINVAL, "a request has up to %u "
 				     "bytes", BODY_MAX);
 	text = malloc(n + 1);
 	if (!text)
 		return -ENOMEM;
-	if (pread(fd, text, n, 0) != (ssize_t)n)
+	if (fd < 0 || pread(fd, text, n, 0) != (ssize_t)n)
 		n = 0;
+	*ret = text;
+	*ret_n = n;
+	return 0;
+}
+
+int lfs_body(struct gate *g, struct scorpio_request *r, json_t **ret)
+{
+	json_error_t why;
+	char *text;
+	size_t n;
+	int rc = lfs_text(g, r, &text, &n);
+
+	if (rc)
+		return rc;
 	*ret = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
 	free(text);
 	return *ret ? 0 : g->host->fail(g->host, -EINVAL, "no JSON: %s",
 					why.text);
-}
-
-static bool object_ok(const json_t *o)
-{
-	const char *oid = json_string_value(json_object_get(o, "oid"));
-	const json_t *size = json_object_get(o, "size");
-
-	return oid && lfs_oid_ok(oid) && json_is_integer(size) &&
-	       json_integer_value(size) >= 0;
-}
-
-static const char *bad_batch(const json_t *v)
-{
-	const json_t *objects = json_object_get(v, "objects"), *o;
-	const char *algo = json_string_value(json_object_get(v, "hash_algo"));
-	size_t i;
-
-	if (!json_is_array(objects))
-		return "objects: a list of what is wanted is missing";
-	if (json_array_size(objects) > BATCH_MAX)
-		return NULL;
-	if (algo && strcmp(algo, "sha256") != 0)
-		return "hash_algo: only sha256 is spoken here";
-	json_array_foreach(objects, i, o)
-		if (!object_ok(o))
-			return "objects: an oid of 64 hexadecimal digits and a "
-			       "size are needed";
-	return NULL;
-}
-
-static bool wants_basic(const json_t *v)
-{
-	const json_t *list = json_object_get(v, "transfers"), *t;
-	size_t i;
-
-	if (!list)
-		return true;
-	json_array_foreach(list, i, t)
-		if (json_is_string(t) &&
-		    !strcmp(json_string_value(t), "basic"))
-			return true;
-	return false;
 }
 
 /* -- the answer ----------------------------------------------------------------------- */
@@ -156,93 +132,94 @@ static json_t *refused(const char *oid, json_int_t size, int code,
 			 "error", "code", code, "message", text);
 }
 
-/* What the upstream says of those that are not here. */
-static void ask_for_missing(struct gate_lfs *l, const json_t *asked,
-			    const char *login, const char *base, json_t *out)
-{
-	json_t *missing = json_array(), *said = NULL, *o;
-	size_t i;
-	int rc;
+struct batch {
+	struct gate_lfs *l;
+	const json_t *asked;
+	const char *login, *base; /* login: to be passed on, or NULL */
+	json_t *out;
+};
 
-	json_array_foreach(asked, i, o)
-		json_array_append(missing, o);
-	rc = lfs_ask(l, missing, login, &said);
+struct wanted {
+	const char *oid;
+	json_int_t size;
+};
+
+static struct wanted wanted_of(const json_t *o)
+{
+	return (struct wanted){
+		json_string_value(json_object_get(o, "oid")),
+		json_integer_value(json_object_get(o, "size")),
+	};
+}
+
+/* What the upstream says of those that are not here. */
+static void ask_for_missing(struct batch *b, json_t *missing)
+{
+	json_t *said = NULL, *o;
+	size_t i;
+	int rc = lfs_ask(b->l, missing, b->login, &said);
+
 	json_array_foreach(missing, i, o) {
-		const char *oid = json_string_value(json_object_get(o, "oid"));
-		json_int_t size = json_integer_value(json_object_get(o,
-								     "size"));
-		const json_t *theirs = json_object_get(said, oid);
+		struct wanted w = wanted_of(o);
+		const json_t *theirs = json_object_get(said, w.oid);
 		const json_t *error = json_object_get(theirs, "error");
 		const json_t *code = json_object_get(error, "code");
 		const char *text = json_string_value(
 			json_object_get(error, "message"));
 
-		json_array_append_new(out,
-			rc ? refused(oid, size, 502,
-				     l->g->host->error_text(l->g->host, rc)) :
+		json_array_append_new(b->out,
+			rc ? refused(w.oid, w.size, 502,
+				     b->l->g->host->error_text(b->l->g->host,
+							       rc)) :
 			error || !theirs ?
-			     refused(oid, size,
+			     refused(w.oid, w.size,
 				     code ? (int)json_integer_value(code) : 404,
 				     text ? text : "there is no such object") :
-			     object(oid, size, "download",
-				    action(base, oid, size)));
+			     object(w.oid, w.size, "download",
+				    action(b->base, w.oid, w.size)));
 	}
-	json_decref(missing);
 	json_decref(said);
 }
 
-static json_t *downloads(struct gate_lfs *l, const json_t *asked,
-			 const char *login, const char *base)
+/* What is here; NULL: not here, but an upstream may have it. */
+static json_t *download(const struct batch *b, const struct wanted *w,
+			bool here, uint64_t have)
 {
-	json_t *out = json_array(), *missing = json_array(), *o;
-	size_t i;
-
-	json_array_foreach(asked, i, o) {
-		const char *oid = json_string_value(json_object_get(o, "oid"));
-		json_int_t size = json_integer_value(json_object_get(o,
-								     "size"));
-		uint64_t have;
-		int fd = lfs_open(l, oid, &have);
-
-		if (fd >= 0)
-			close(fd);
-		if (fd < 0 && l->upstream)
-			json_array_append(missing, o);
-		else if (fd < 0)
-			json_array_append_new(out, refused(oid, size, 404,
-				"there is no such object"));
-		else if (have != (uint64_t)size)
-			json_array_append_new(out, refused(oid, size, 422,
-				"the object has another size"));
-		else
-			json_array_append_new(out, object(oid, size, "download",
-				action(base, oid, size)));
-	}
-	if (json_array_size(missing))
-		ask_for_missing(l, missing, login, base, out);
-	json_decref(missing);
-	return out;
+	if (!here)
+		return b->l->upstream ? NULL :
+					refused(w->oid, w->size, 404,
+						"there is no such object");
+	if (have != (uint64_t)w->size)
+		return refused(w->oid, w->size, 422,
+			       "the object has another size");
+	return object(w->oid, w->size, "download",
+		      action(b->base, w->oid, w->size));
 }
 
-static json_t *uploads(struct gate_lfs *l, const json_t *asked,
-		       const char *base)
+static void fill(struct batch *b, bool up)
 {
-	json_t *out = json_array(), *o;
+	json_t *missing = json_array(), *o, *v;
 	size_t i;
 
-	json_array_foreach(asked, i, o) {
-		const char *oid = json_string_value(json_object_get(o, "oid"));
-		json_int_t size = json_integer_value(json_object_get(o,
-								     "size"));
-		uint64_t have;
-		int fd = lfs_open(l, oid, &have);
+	json_array_foreach(b->asked, i, o) {
+		struct wanted w = wanted_of(o);
+		uint64_t have = 0;
+		int fd = lfs_open(b->l, w.oid, &have);
 
 		if (fd >= 0)
 			close(fd);
-		json_array_append_new(out, object(oid, size, "upload",
-			fd >= 0 ? NULL : action(base, oid, size)));
+		v = !up ? download(b, &w, fd >= 0, have) :
+			  object(w.oid, w.size, "upload",
+				 fd >= 0 ? NULL :
+					   action(b->base, w.oid, w.size));
+		if (v)
+			json_array_append_new(b->out, v);
+		else
+			json_array_append(missing, o);
 	}
-	return out;
+	if (json_array_size(missing))
+		ask_for_missing(b, missing);
+	json_decref(missing);
 }
 
 /* May it upload? If not, it has been answered. */
@@ -257,7 +234,7 @@ static bool may_upload(struct gate *g, struct scorpio_request *r, int *ret)
 		*ret = lfs_say(g, r, 501, text);
 		return false;
 	}
-	if (g->push_token && gate_may_push(g, r))
+	if (gate_pusher(g, r, NULL, 0))
 		return true;
 	*ret = g->push_token ?
 		       lfs_say(g, r, 401, "uploading needs the gateway's push "
@@ -269,24 +246,25 @@ static bool may_upload(struct gate *g, struct scorpio_request *r, int *ret)
 
 static int answer(struct gate *g, struct scorpio_request *r, const json_t *v)
 {
-	const char *op = json_string_value(json_object_get(v, "operation"));
-	const json_t *asked = json_object_get(v, "objects");
-	const char *login = g->has_token ? NULL :
-			    g->http->header(r, "Authorization");
-	bool up = op && !strcmp(op, "upload");
+	bool up = !strcmp(json_string_value(json_object_get(v, "operation")),
+			  "upload");
 	char base[512];
+	struct batch b = {
+		.l = g->lfs, .asked = json_object_get(v, "objects"),
+		.login = g->has_token ? NULL :
+					g->http->header(r, "Authorization"),
+		.base = base,
+	};
 	int rc = 0;
 
-	if (!up && (!op || strcmp(op, "download") != 0))
-		return lfs_say(g, r, 422, "operation: download or upload");
 	if (up && !may_upload(g, r, &rc))
 		return rc;
 	base_of(g, r, base);
-	return reply(g, r, 200, type_header,
-		     json_pack("{s:s,s:o,s:s}", "transfer", "basic", "objects",
-			       up ? uploads(g->lfs, asked, base) :
-				    downloads(g->lfs, asked, login, base),
-			       "hash_algo", "sha256"));
+	b.out = json_array();
+	fill(&b, up);
+	return lfs_json(g, r, 200,
+			json_pack("{s:s,s:o,s:s}", "transfer", "basic",
+				  "objects", b.out, "hash_algo", "sha256"));
 }
 
 int gate_lfs_batch(void *ctx, struct scorpio_request *r)
@@ -294,52 +272,25 @@ int gate_lfs_batch(void *ctx, struct scorpio_request *r)
 	struct gate *g = ctx;
 	const char *why;
 	json_t *v = NULL;
-	int rc = read_body(g, r, &v);
+	char *text;
+	size_t n;
+	int status, rc = lfs_text(g, r, &text, &n);
 
 	if (rc)
 		return lfs_say(g, r, 400, g->host->error_text(g->host, rc));
-	why = bad_batch(v);
-	if (why)
-		rc = lfs_say(g, r, 422, why);
-	else if (json_array_size(json_object_get(v, "objects")) > BATCH_MAX)
-		rc = lfs_say(g, r, 413, "more than 1000 objects in a batch");
-	else if (!wants_basic(v))
-		rc = lfs_say(g, r, 422, "transfers: basic is all there is");
-	else
-		rc = answer(g, r, v);
+	why = ask_batch(text, n, &v, &status);
+	free(text);
+	rc = why ? lfs_say(g, r, status, why) : answer(g, r, v);
 	json_decref(v);
 	return rc;
 }
 
-int gate_lfs_locks(void *ctx, struct scorpio_request *r)
-{
-	return lfs_say(ctx, r, 501, "this gateway keeps no locks");
-}
-
 /* -- the upstream ---------------------------------------------------------------------- */
 
-struct got {
-	char *text;
-	size_t n;
-};
-
-static int collect(void *ctx, const void *data, uint64_t n)
-{
-	struct got *b = ctx;
-	char *more = realloc(b->text, b->n + n);
-
-	if (!more)
-		return -ENOMEM;
-	b->text = more;
-	memcpy(b->text + b->n, data, n);
-	b->n += n;
-	return 0;
-}
-
 /* {oid: object} */
-static int by_oid(struct gate *g, const struct got *b, json_t **ret)
+static int by_oid(struct gate *g, const struct gate_bytes *b, json_t **ret)
 {
-	json_t *v = json_loadb(b->text ? b->text : "", b->n, 0, NULL), *o;
+	json_t *v = json_loadb(b->n ? b->p : "", b->n, 0, NULL), *o;
 	const json_t *list = json_object_get(v, "objects");
 	json_t *out = json_object();
 	size_t i;
@@ -361,7 +312,7 @@ static int by_oid(struct gate *g, const struct got *b, json_t **ret)
 }
 
 static int post_batch(struct gate_lfs *l, const char *text, const char *login,
-		      struct got *b)
+		      struct gate_bytes *b)
 {
 	const struct scorpio_host *host = l->g->host;
 	char url[4200], auth[2100];
@@ -370,8 +321,7 @@ static int post_batch(struct gate_lfs *l, const char *text, const char *login,
 	struct scorpio_http h = {
 		.struct_size = sizeof(h), .method = "POST", .url = url,
 		.headers = headers, .body = text, .body_len = strlen(text),
-		.on_data = collect, .ctx = b, .timeout_ms = ASK_MS,
-		.max_response = ANSWER_MAX,
+		.on_data = gate_collect, .ctx = b, .timeout_ms = ASK_MS,
 	};
 	int rc;
 
@@ -393,13 +343,13 @@ int lfs_ask(struct gate_lfs *l, json_t *objects, const char *login,
 			      "transfers", "basic", "objects", objects,
 			      "hash_algo", "sha256");
 	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
-	struct got b = { 0 };
+	struct gate_bytes b = { .max = ANSWER_MAX };
 	int rc = text ? post_batch(l, text, login, &b) : -ENOMEM;
 
 	json_decref(v);
 	free(text);
 	if (!rc)
 		rc = by_oid(l->g, &b, ret);
-	free(b.text);
+	free(b.p);
 	return rc;
 }

@@ -9,9 +9,8 @@
 
 #include <pthread.h>
 
+#include "ask.h"
 #include "gate.h"
-
-#define LFS_OID 64u /* hexadecimal digits */
 
 struct pull; /* an object on its way */
 
@@ -19,6 +18,7 @@ struct gate_lfs {
 	struct gate *g;
 	char *dir;      /* owned */
 	char *upstream; /* owned: the address of another LFS server, or NULL */
+	char *locks;    /* owned: the file they are kept in, or NULL */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct pull *pulls; /* lock: those that run */
@@ -26,7 +26,6 @@ struct gate_lfs {
 	bool stopping;      /* lock */
 };
 
-bool lfs_oid_ok(const char *oid);
 /* An object's file, to be closed; -1 if it is not here. */
 int lfs_open(struct gate_lfs *l, const char *oid, uint64_t *ret_size);
 /* Put a file under the name that its content has: 0, -EBADMSG if the content is
@@ -48,6 +47,13 @@ void pull_put(struct pull *p);
  * the right hash. 0 past the end. */
 int64_t pull_read(struct pull *p, uint64_t pos, void *buf, uint64_t n);
 
+/* The body of a request; to be freed. */
+int lfs_text(struct gate *g, struct scorpio_request *r, char **ret,
+	     size_t *ret_n);
+/* The same as JSON, to be released. */
+int lfs_body(struct gate *g, struct scorpio_request *r, json_t **ret);
+int lfs_json(struct gate *g, struct scorpio_request *r, int status,
+	     json_t *v /* takes */);
 /* {"message": TEXT} as LFS clients show it. */
 int lfs_say(struct gate *g, struct scorpio_request *r, int status,
 	    const char *text);

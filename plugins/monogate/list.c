@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * list.c - cl/list: the change lists there are, which are the refs that begin
- * with cl_prefix. What the default branch holds already is merged.
+ * list.c - cl/list: the change lists there are, which are the refs below refs/cl
+ * and refs/changes, and those that begin with cl_prefix. What the default branch
+ * holds already is merged.
  */
 #include "gate.h"
 
@@ -11,7 +12,6 @@
 #include <string.h>
 
 #define PAGE_MAX 1000
-#define REFS "refs/heads/"
 
 struct item {
 	const char *link, *title, *author; /* into the text */
@@ -33,30 +33,38 @@ static void items_done(struct items *l)
 	free(l->merged);
 }
 
-/* What refs of change lists begin with, "refs/" included. */
-static void prefix_of(const struct gate *g, char *ret, size_t cap)
-{
-	snprintf(ret, cap, "%s%s",
-		 strncmp(g->cl_prefix, "refs/", 5) == 0 ? "" : REFS,
-		 g->cl_prefix);
-}
-
 /* -- a repository of this machine ------------------------------------------------------------ */
 
-static int ask(struct gate *g, const char *base, const char *format,
+struct prefixes {
+	char at[GATE_CL_PREFIXES][GATE_PREFIX_CAP];
+};
+
+static int ask(struct gate *g, const struct prefixes *p, const char *format,
 	       const char *merged, char **ret)
 {
-	char git_dir[4200], below[600], into[300];
+	char git_dir[4200], into[300];
+	struct prefixes below = *p; /* up to their last slash: git's patterns */
 	const char *const argv[] = { "git", git_dir, "for-each-ref", format,
-				     below, merged ? into : NULL, NULL };
-	char *slash;
+				     below.at[0], below.at[1], below.at[2],
+				     merged ? into : NULL, NULL };
 
+	for (int i = 0; i < GATE_CL_PREFIXES; i++)
+		*strrchr(below.at[i], '/') = '\0';
 	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", g->origin.at);
-	snprintf(below, sizeof(below), "%s", base);
-	slash = strrchr(below, '/');
-	*slash = '\0';
 	snprintf(into, sizeof(into), "--merged=%s", merged ? merged : "");
 	return gate_git(g, argv, ret, NULL);
+}
+
+/* What a ref is called as a change list; NULL: it is none. */
+static const char *link_of(const struct prefixes *p, const char *name)
+{
+	for (int i = 0; i < GATE_CL_PREFIXES; i++) {
+		size_t n = strlen(p->at[i]);
+
+		if (!strncmp(name, p->at[i], n) && name[n])
+			return name + n;
+	}
+	return NULL;
 }
 
 static char *field(char **p, char end)
@@ -80,53 +88,61 @@ static bool is_among(const char *lines, const char *name)
 	return false;
 }
 
-/* Lines of NAME, TIME, AUTHOR, SUBJECT; those that count. */
-static int take_lines(struct items *l, const char *prefix, const char *main)
+/* A line "NAME TIME AUTHOR SUBJECT", cut apart; false: no more. */
+static bool take_line(char **p, struct item *ret)
 {
+	char *time;
+
+	ret->name = field(p, '\x1f');
+	time = ret->name ? field(p, '\x1f') : NULL;
+	ret->author = time ? field(p, '\x1f') : NULL;
+	ret->title = ret->author ? field(p, '\n') : NULL;
+	if (ret->title)
+		ret->time = atoll(time);
+	return ret->title;
+}
+
+/* Those that count, each link once; git tells them in the order of names, which
+ * is that of the prefixes. */
+static int take_lines(struct items *l, const struct prefixes *prefix,
+		      const char *main)
+{
+	json_t *seen = json_object();
+	struct item next;
 	size_t lines = 0;
 	char *p = l->text;
 
 	for (const char *c = p; (c = strchr(c, '\n')); c++)
 		lines++;
 	l->at = calloc(lines + 1, sizeof(*l->at));
-	if (!l->at)
-		return -ENOMEM;
-	while (*p) {
-		struct item *i = &l->at[l->n];
-		char *name = field(&p, '\x1f'), *time, *author, *title;
-
-		time = name ? field(&p, '\x1f') : NULL;
-		author = time ? field(&p, '\x1f') : NULL;
-		title = author ? field(&p, '\n') : NULL;
-		if (!title)
-			break;
-		if (strncmp(name, prefix, strlen(prefix)) != 0 ||
-		    !name[strlen(prefix)] || !strcmp(name, main))
+	while (seen && l->at && take_line(&p, &next)) {
+		next.link = link_of(prefix, next.name);
+		if (!next.link || !strcmp(next.name, main) ||
+		    json_object_get(seen, next.link))
 			continue;
-		*i = (struct item){ .link = name + strlen(prefix),
-				    .title = title, .author = author,
-				    .name = name, .time = atoll(time) };
-		l->n++;
+		json_object_set_new(seen, next.link, json_true());
+		l->at[l->n++] = next;
 	}
-	return 0;
+	json_decref(seen);
+	return seen && l->at ? 0 : -ENOMEM;
 }
 
 static int ask_local(struct gate *g, struct items *l)
 {
 	struct scorpio_revision main;
-	char prefix[600];
+	struct prefixes prefix;
 	int rc = gate_resolve(g, "", &main);
 
-	prefix_of(g, prefix, sizeof(prefix));
+	gate_cl_prefixes(g, prefix.at);
 	if (!rc)
-		rc = ask(g, prefix, "--format=%(refname)%1f%(committerdate:unix)"
+		rc = ask(g, &prefix, "--format=%(refname)%1f%(committerdate:unix)"
 			 "%1f%(authorname)%1f%(contents:subject)", NULL,
 			 &l->text);
 	if (!rc)
-		rc = ask(g, prefix, "--format=%(refname)", main.text,
+		rc = ask(g, &prefix, "--format=%(refname)", main.text,
 			 &l->merged);
 	if (!rc)
-		rc = take_lines(l, prefix, main.label);
+		rc = take_lines(l, &prefix, main.label);
 	for (size_t i = 0; !rc && i < l->n; i++)
 		l->at[i].merged = is_among(l->merged, l->at[i].name);
 	return rc;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay.h"
+
 #define PULL (SCORPIO_ROUTE_UPLOAD | SCORPIO_ROUTE_READS)
 /* of the whole, or of a part of it */
 #define BOTH(method, at, run, flags)                                           \
@@ -36,9 +38,10 @@ static const struct scorpio_route routes[] = {
 	LFS("GET", "/objects/{oid}", gate_lfs_get, 0),
 	LFS("PUT", "/objects/{oid}", gate_lfs_put, SCORPIO_ROUTE_UPLOAD),
 	LFS("GET", "/locks", gate_lfs_locks, 0),
-	LFS("POST", "/locks", gate_lfs_locks, PULL),
-	LFS("POST", "/locks/verify", gate_lfs_locks, PULL),
-	LFS("POST", "/locks/{id}/unlock", gate_lfs_locks, PULL),
+	LFS("POST", "/locks", gate_lfs_lock, SCORPIO_ROUTE_UPLOAD),
+	LFS("POST", "/locks/verify", gate_lfs_verify, PULL),
+	LFS("POST", "/locks/{id}/unlock", gate_lfs_unlock,
+	    SCORPIO_ROUTE_UPLOAD),
 	{ NULL, NULL, NULL, 0, 0 },
 };
 
@@ -50,11 +53,14 @@ static void gate_stop(void *self)
 		return;
 	if (g->server)
 		g->http->close(g->server);
+	relay_finish(g);
 	gate_lfs_close(g);
 	if (g->source)
 		g->sources->close(g->source);
 	gate_origin_done(g);
 	gate_known_free(g);
+	pthread_cond_destroy(&g->relays.ended);
+	pthread_mutex_destroy(&g->relays.lock);
 	free(g);
 }
 
@@ -151,6 +157,8 @@ static int gate_start(const struct scorpio_host *h,
 
 	if (!g)
 		return -ENOMEM;
+	pthread_mutex_init(&g->relays.lock, NULL);
+	pthread_cond_init(&g->relays.ended, NULL);
 	g->host = h;
 	rc = find_services(g);
 	if (rc == 0)

@@ -14,12 +14,6 @@
 
 #define PIECE 262144u
 
-bool lfs_oid_ok(const char *oid)
-{
-	return strlen(oid) == LFS_OID &&
-	       strspn(oid, "0123456789abcdef") == LFS_OID;
-}
-
 /* -- the directory ---------------------------------------------------------------------- */
 
 static void path_of(const struct gate_lfs *l, const char *oid, char *ret,
@@ -156,24 +150,14 @@ int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size)
 
 /* -- the calls ---------------------------------------------------------------------------- */
 
-struct along { /* an answer that is read along with a transfer */
-	struct pull *pull;
-	uint64_t from;
-};
-
-static int64_t read_along(void *ctx, uint64_t pos, void *buf, uint64_t n)
+static int64_t read_pull(void *ctx, uint64_t pos, void *buf, uint64_t n)
 {
-	struct along *a = ctx;
-
-	return pull_read(a->pull, a->from + pos, buf, n);
+	return pull_read(ctx, pos, buf, n);
 }
 
-static void end_along(void *ctx)
+static void end_pull(void *ctx)
 {
-	struct along *a = ctx;
-
-	pull_put(a->pull);
-	free(a);
+	pull_put(ctx);
 }
 
 static int send_pulled(struct gate *g, struct scorpio_request *r,
@@ -181,18 +165,16 @@ static int send_pulled(struct gate *g, struct scorpio_request *r,
 		       const struct scorpio_range *x,
 		       const char *const *headers)
 {
-	struct along *a = calloc(1, sizeof(*a));
-	struct scorpio_body b = { .struct_size = sizeof(b), .size = x->n,
-				  .read = read_along, .done = end_along,
-				  .ctx = a };
-	int rc = a ? pull_get(g->lfs, oid, size, &a->pull) : -ENOMEM;
+	struct scorpio_body b = { .struct_size = sizeof(b), .from = x->from,
+				  .size = x->n, .read = read_pull,
+				  .done = end_pull };
+	struct pull *p;
+	int rc = pull_get(g->lfs, oid, size, &p);
 
-	if (rc) {
-		free(a);
+	if (rc)
 		return lfs_say(g, r, gate_status_of(rc),
 			       g->host->error_text(g->host, rc));
-	}
-	a->from = x->from;
+	b.ctx = p;
 	return g->http->reply_body(r, x->status, headers, &b);
 }
 
@@ -239,7 +221,7 @@ int gate_lfs_put(void *ctx, struct scorpio_request *r)
 			       "hexadecimal digits");
 	if (g->lfs->upstream)
 		return lfs_say(g, r, 501, "this gateway takes no uploads");
-	if (!g->push_token || !gate_may_push(g, r))
+	if (!gate_pusher(g, r, NULL, 0))
 		return lfs_say(g, r, g->push_token ? 401 : 403, "uploading "
 			       "needs the gateway's push token as password");
 	if (fd < 0) /* no body at all */
@@ -298,7 +280,14 @@ int gate_lfs_open(struct gate *g, const char *dir, const char *upstream)
 		return g->host->fail(g->host, -EINVAL, "monogate.lfs_directory "
 				     "is \"%s\": write an absolute path",
 				     l->dir);
-	return l->dir ? 0 : -ENOMEM;
+	/* with the repository, whoever serves it; or with the objects */
+	rc = g->origin.kind == GATE_LOCAL ?
+		     asprintf(&l->locks, "%s/lfs/scorpio-locks.json",
+			      g->origin.at) :
+	     dir && *dir ? asprintf(&l->locks, "%s/locks.json", dir) : 0;
+	if (rc <= 0)
+		l->locks = NULL;
+	return l->dir && rc >= 0 ? 0 : -ENOMEM;
 }
 
 void gate_lfs_close(struct gate *g)
@@ -316,6 +305,7 @@ void gate_lfs_close(struct gate *g)
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l->upstream);
+	free(l->locks);
 	free(l->dir);
 	free(l);
 	g->lfs = NULL;

@@ -20,28 +20,6 @@ const char *const gate_git_env[] = {
 	"GIT_CONFIG_VALUE_2=true", NULL,
 };
 
-struct output {
-	char *text;
-	size_t len;
-};
-
-static int take(void *ctx, const void *data, uint64_t n)
-{
-	struct output *o = ctx;
-	char *more;
-
-	if (n > GATE_GIT_OUTPUT_MAX - o->len)
-		return -EFBIG;
-	more = realloc(o->text, o->len + n + 1);
-	if (!more)
-		return -ENOMEM;
-	o->text = more;
-	memcpy(o->text + o->len, data, n);
-	o->len += n;
-	o->text[o->len] = '\0';
-	return 0;
-}
-
 int gate_git_each(struct gate *g, const char *const *argv,
 		  int (*each)(void *ctx, const void *data, uint64_t n),
 		  void *ctx)
@@ -61,18 +39,18 @@ int gate_git_each(struct gate *g, const char *const *argv,
 int gate_git(struct gate *g, const char *const *argv, char **ret,
 	     size_t *ret_len)
 {
-	struct output o = { 0 };
-	int rc = gate_git_each(g, argv, take, &o);
+	struct gate_bytes o = { .max = GATE_GIT_OUTPUT_MAX };
+	int rc = gate_git_each(g, argv, gate_collect, &o);
 
-	if (!rc && !o.text && !(o.text = strdup("")))
+	if (!rc && !o.p && !(o.p = strdup("")))
 		rc = -ENOMEM;
 	if (rc) {
-		free(o.text);
+		free(o.p);
 		return rc;
 	}
-	*ret = o.text;
+	*ret = o.p;
 	if (ret_len)
-		*ret_len = o.len;
+		*ret_len = o.n;
 	return 0;
 }
 

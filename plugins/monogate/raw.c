@@ -106,15 +106,14 @@ int gate_file_tree(void *ctx, struct scorpio_request *r)
 struct sending {
 	struct gate *g;
 	struct scorpio_ref ref;
-	uint64_t from;
 };
 
 static int64_t read_blob(void *ctx, uint64_t pos, void *buf, uint64_t n)
 {
 	struct sending *s = ctx;
 
-	return s->g->sources->read(s->g->source, &s->ref,
-				   s->from + pos, buf, n, GATE_TIMEOUT_MS);
+	return s->g->sources->read(s->g->source, &s->ref, pos, buf, n,
+				   GATE_TIMEOUT_MS);
 }
 
 static int send_blob(struct gate *g, struct scorpio_request *r,
@@ -134,8 +133,8 @@ static int send_blob(struct gate *g, struct scorpio_request *r,
 		return -ENOMEM;
 	s->g = g;
 	s->ref = *ref;
-	s->from = x.from;
 	b.ctx = s;
+	b.from = x.from;
 	b.size = x.n;
 	const char *const headers[] =
 		GATE_RANGE_HEADERS(x, tag, g->http->param(r, "oid"));

@@ -7,13 +7,12 @@
 #include "gate.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "child.h"
+#include "relay.h"
 
 #define HEAD_MAX 16384u /* of what git says before the answer */
 #define HEADERS_MAX 16u
@@ -191,130 +190,9 @@ static int run_backend(struct gate *g, struct scorpio_request *r,
 	return say(g, r, rc);
 }
 
-/* -- an answer that another server makes -------------------------------------------- */
-
-struct relay {
-	struct gate *g;
-	int in, out;
-	uint64_t at; /* of the input */
-	char type[200], login[400];
-};
-
-static int64_t relay_read(void *ctx, void *buf, uint64_t n)
-{
-	struct relay *x = ctx;
-	ssize_t got = pread(x->in, buf, n, (off_t)x->at);
-
-	x->at += got > 0 ? (uint64_t)got : 0;
-	return got < 0 ? -errno : got;
-}
-
-static int relay_header(void *ctx, const char *name, const char *value)
-{
-	struct relay *x = ctx;
-
-	if (!strcasecmp(name, "Content-Type"))
-		snprintf(x->type, sizeof(x->type), "Content-Type: %s", value);
-	if (!strcasecmp(name, "WWW-Authenticate") && !*x->login)
-		snprintf(x->login, sizeof(x->login), "WWW-Authenticate: %s",
-			 value);
-	return 0;
-}
-
-static int relay_write(void *ctx, const void *data, uint64_t n)
-{
-	struct relay *x = ctx;
-
-	while (n) {
-		ssize_t put = write(x->out, data, n);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return x->g->host->fail(x->g->host, -errno, "an answer "
-						"cannot be kept: %s",
-						strerror(errno));
-		data = (const char *)data + put;
-		n -= (uint64_t)put;
-	}
-	return 0;
-}
-
-static void pass(struct gate *g, const struct scorpio_request *r,
-		 const char *name, char *to, size_t cap, const char **headers,
-		 size_t *n)
-{
-	const char *value = g->http->header(r, name);
-
-	if (!value || strpbrk(value, "\r\n"))
-		return;
-	snprintf(to, cap, "%s: %s", name, value);
-	headers[(*n)++] = to;
-}
-
-/* The client's own login goes along, unless it is for this server. */
-static int exchange(struct gate *g, struct scorpio_request *r, const char *url,
-		    bool push, struct relay *x, int *ret_status)
-{
-	char text[5][2048];
-	const char *headers[6] = { NULL };
-	size_t n = 0;
-	struct scorpio_http h = {
-		.struct_size = sizeof(h), .url = url, .headers = headers,
-		.on_header = relay_header, .on_data = relay_write, .ctx = x,
-		.flags = push ? SCORPIO_HTTP_NO_RETRY : 0,
-		.timeout_ms = GATE_RELAY_MS, .stall_ms = GATE_STALL_MS,
-	};
-	int rc;
-
-	pass(g, r, "Content-Type", text[0], sizeof(text[0]), headers, &n);
-	pass(g, r, "Content-Encoding", text[1], sizeof(text[1]), headers, &n);
-	pass(g, r, "Git-Protocol", text[2], sizeof(text[2]), headers, &n);
-	pass(g, r, "Accept", text[3], sizeof(text[3]), headers, &n);
-	if (!g->has_token)
-		pass(g, r, "Authorization", text[4], sizeof(text[4]), headers,
-		     &n);
-	if (x->in >= 0) {
-		h.method = "POST";
-		h.read_body = relay_read;
-		g->http->body_fd(r, &h.body_len);
-	}
-	rc = g->host->http(g->host, &h);
-	*ret_status = h.status;
-	return rc;
-}
-
-static int relay(struct gate *g, struct scorpio_request *r, const char *url,
-		 const char *service)
-{
-	uint64_t n;
-	struct relay x = { .g = g, .in = g->http->body_fd(r, &n) };
-	const char *headers[4] = { "Cache-Control: no-cache", NULL };
-	int status = 0, rc, k = 1;
-	off_t len;
-
-	x.out = open(g->scratch, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (x.out < 0)
-		return g->host->fail(g->host, -errno, "%s: %s", g->scratch,
-				     strerror(errno));
-	rc = exchange(g, r, url, !strcmp(service, "git-receive-pack"), &x,
-		      &status);
-	len = lseek(x.out, 0, SEEK_END);
-	if (*x.type)
-		headers[k++] = x.type;
-	if (*x.login)
-		headers[k] = x.login;
-	rc = rc ? say(g, r, rc) :
-		  g->http->reply_file(r, status, headers, x.out, 0,
-				      len > 0 ? (uint64_t)len : 0);
-	close(x.out);
-	return rc;
-}
-
 /* -- which repository is meant ------------------------------------------------------ */
 
-/* "a/b.git" -> "a/b", ".git" -> "" */
-static void path_of(const char *at, char ret[GATE_PATH_MAX])
+void gate_repo_path(const char *at, char ret[GATE_PATH_MAX])
 {
 	size_t n;
 
@@ -333,7 +211,7 @@ static int serve_local(struct gate *g, struct scorpio_request *r,
 	char path[GATE_PATH_MAX], dir[4096];
 	int rc;
 
-	path_of(g->http->param(r, "at"), path);
+	gate_repo_path(g->http->param(r, "at"), path);
 	if (!*path)
 		return run_backend(g, r, g->origin.at, service, refs);
 	if (!strcmp(service, "git-receive-pack"))
@@ -352,7 +230,7 @@ static int serve_far(struct gate *g, struct scorpio_request *r,
 	char path[GATE_PATH_MAX], *url;
 	int rc;
 
-	path_of(at, path);
+	gate_repo_path(at, path);
 	if (*path && g->origin.kind == GATE_GIT)
 		return gate_text(g, r, 501, "a part of a repository can be "
 				 "cloned only where the gateway's source is on "
@@ -366,9 +244,10 @@ static int serve_far(struct gate *g, struct scorpio_request *r,
 		      refs ? "info/refs?service=" : "", service);
 	if (rc < 0)
 		return -ENOMEM;
-	rc = relay(g, r, url, service);
+	rc = relay_send(g, r, url, !refs && !strcmp(service, "git-receive-pack")
+				   ? RELAY_ONCE : 0);
 	free(url);
-	return rc;
+	return rc ? say(g, r, rc) : 0;
 }
 
 bool gate_can_clone(const struct gate *g, const char *path)
@@ -398,7 +277,7 @@ static int serve(struct gate *g, struct scorpio_request *r,
 			return gate_text(g, r, 403, "this gateway takes no "
 					 "pushes: monogate.push_token is not "
 					 "set");
-		if (!gate_may_push(g, r))
+		if (!gate_pusher(g, r, NULL, 0))
 			return g->http->reply(r, 401, ask, why,
 					      sizeof(why) - 1);
 	}

@@ -156,24 +156,14 @@ static int bad_range(struct nixcache_role *s, struct scorpio_request *r,
 	return s->http->reply(r, part->status, headers, "", 0);
 }
 
-struct along { /* an answer that is read along with a transfer */
-	struct pull *pull;
-	uint64_t from;
-};
-
-static int64_t read_along(void *ctx, uint64_t pos, void *buf, uint64_t n)
+static int64_t read_pull(void *ctx, uint64_t pos, void *buf, uint64_t n)
 {
-	struct along *a = ctx;
-
-	return pull_read(a->pull, a->from + pos, buf, n);
+	return pull_read(ctx, pos, buf, n);
 }
 
-static void end_along(void *ctx)
+static void end_pull(void *ctx)
 {
-	struct along *a = ctx;
-
-	pull_put(a->pull);
-	free(a);
+	pull_put(ctx);
 }
 
 #define NAR_HEADERS(part)                                                      \
@@ -185,26 +175,24 @@ static int send_along(struct nixcached *c, struct scorpio_request *r,
 		      const char *name)
 {
 	struct nixcache_role *s = c->role;
-	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_along,
-				  .done = end_along };
-	struct along *a = calloc(1, sizeof(*a));
+	struct scorpio_body b = { .struct_size = sizeof(b), .read = read_pull,
+				  .done = end_pull };
 	struct scorpio_range part;
+	struct pull *p;
 	uint64_t size;
-	int rc = a ? pull_nar(c, name, &a->pull) : -ENOMEM;
+	int rc = pull_nar(c, name, &p);
 
-	if (rc) {
-		free(a);
+	if (rc)
 		return rc == -ENOENT ? not_here(s, r) : rc;
-	}
-	rc = pull_size(a->pull, &size);
+	rc = pull_size(p, &size);
 	if (!rc)
 		s->http->range(r, size, &part);
 	if (rc || part.status == 416) {
-		end_along(a);
+		pull_put(p);
 		return rc ? rc : bad_range(s, r, &part);
 	}
-	a->from = part.from;
-	b.ctx = a;
+	b.ctx = p;
+	b.from = part.from;
 	b.size = part.n;
 	const char *const headers[] = NAR_HEADERS(part);
 

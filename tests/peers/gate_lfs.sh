@@ -102,7 +102,6 @@ assert_eq "$(said '.objects[0].error.code')" 404
 assert_eq "$(batch upload "$big" 3000000 -u me:let-me)" 200
 assert_eq "$(said '.objects[0].actions')" null "what is here is not sent again"
 assert_eq "$(batch upload "$other" 5)" 401
-assert_eq "$(gate_code /info/lfs/locks)" 501
 stop_daemon
 
 note "before an LFS server: each object once, for many"
