@@ -17,6 +17,8 @@
 #define MISS_WINDOW (5 * NS_PER_S)
 #define AHEAD_DEADLINE_MS 60000
 #define MISSES_AGAIN 1000
+#define NEIGHBOURS 8 /* entries between two that are read one after the other */
+#define SPARSE 16
 #define MISSES_OF_A_WALK 6 /* a lone file brings fewer: the git backend
 			    * fetches three levels at once */
 
@@ -279,23 +281,53 @@ static bool missing_small(struct mount *m, struct store_reader *r,
 				   size == SCORPIO_SIZE_UNKNOWN ? 1 : size);
 }
 
+/* Is a directory read through, to tell by the entries that were missing? Next to
+ * each other, or one of every SPARSE. */
+static bool is_read_through(struct mount *m, struct node *parent,
+			    uint16_t last, uint16_t at, uint16_t misses)
+{
+	uint16_t far = MIN((uint16_t)(last - at), (uint16_t)(at - last));
+	struct store_reader r;
+	struct tree_view v;
+	bool through = far <= NEIGHBOURS;
+
+	if (through || store_read_begin(m->store, &r))
+		return through;
+	if (!view_tree(m, &r, &parent->dir->tree, &v))
+		through = misses >= v.count / SPARSE;
+	store_read_end(&r);
+	return through;
+}
+
 void ahead_siblings(struct mount *m, struct node *file)
 {
 	struct node *parent = node_changed(file) ? NULL : file->parent;
 	int64_t now = now_ns(), before;
+	uint16_t last, misses;
 
 	if (!parent)
 		return;
 	before = __atomic_exchange_n(&parent->dir->last_miss_ns, now,
 				     __ATOMIC_RELAXED);
+	last = __atomic_exchange_n(&parent->dir->last_miss,
+				   (uint16_t)file->index, __ATOMIC_RELAXED);
 	if (now - before > MISS_WINDOW) {
 		__atomic_store_n(&parent->dir->misses, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	/* the second miss, and again when what came was evicted since */
-	if (__atomic_add_fetch(&parent->dir->misses, 1, __ATOMIC_RELAXED) %
-		    MISSES_AGAIN != 2)
+	if (last == (uint16_t)file->index) /* more of the same file */
 		return;
+	misses = __atomic_add_fetch(&parent->dir->misses, 1, __ATOMIC_RELAXED);
+	if (misses < MISSES_AGAIN) {
+		if (misses < 2 ||
+		    !is_read_through(m, parent, last,
+				     (uint16_t)file->index, misses))
+			return;
+		__atomic_store_n(&parent->dir->misses, MISSES_AGAIN,
+				 __ATOMIC_RELAXED);
+	} else if (misses % MISSES_AGAIN) { /* what came was evicted since */
+		return;
+	}
 	want_of_dir(m, parent, WANT_BLOB, missing_small);
 	crawl_missed(m->crawl, parent);
 }

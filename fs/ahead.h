@@ -34,8 +34,9 @@ void ahead_state_put(struct ahead_state *s); /* NULL is fine */
 bool ahead_directory_due(struct mount *m, struct node *dir);
 void ahead_directory(struct mount *m, struct node *dir);
 /* The next two with the view locked. */
-/* A file's content was missing. The second miss in a directory within a few
- * seconds brings its other small files in one batch. */
+/* A file's content was missing. Misses of neighbours in a directory within a few
+ * seconds, or of enough of its files, bring its other small files in one batch; a
+ * reader who picks files here and there pays for those alone. */
 void ahead_siblings(struct mount *m, struct node *file);
 /* The missing small files of a directory: how many were wanted. path is the
  * directory's, where the backend needs paths. */

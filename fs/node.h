@@ -61,7 +61,7 @@ struct dir { /* what a known directory has on top */
 	uint32_t children; /* lock: table; known nodes below */
 	/* read-ahead state, atomic, approximate */
 	int64_t last_miss_ns;
-	uint32_t misses;
+	uint16_t misses, last_miss; /* last_miss: an entry's index, cut */
 	bool children_wanted;
 };
 

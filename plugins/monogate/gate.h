@@ -104,6 +104,10 @@ int gate_known_new(struct gate *g);
 void gate_known_free(struct gate *g); /* twice is fine */
 int gate_resolve(struct gate *g, const char *refs,
 		 struct scorpio_revision *ret);
+/* What git said of a commit; to be freed, NULL: it was not asked lately. */
+char *gate_known_words(struct gate *g, const char *commit);
+void gate_known_keep_words(struct gate *g, const char *commit,
+			   const char *words);
 /* One child of a directory. */
 int gate_child(struct gate *g, const struct scorpio_ref *dir, const char *name,
 	       size_t len, struct scorpio_entry *ret);

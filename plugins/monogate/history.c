@@ -226,8 +226,15 @@ static void words_of(struct gate *g, const char *commit, char **ret,
 	*ret = NULL;
 	part[0] = part[1] = part[2] = "";
 	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", g->origin.at);
-	if (g->origin.kind != GATE_LOCAL || gate_git(g, argv, ret, NULL))
+	if (g->origin.kind != GATE_LOCAL)
 		return;
+	/* whoever mounts asks for the same commit: git is run once */
+	*ret = gate_known_words(g, commit);
+	if (!*ret) {
+		if (gate_git(g, argv, ret, NULL))
+			return;
+		gate_known_keep_words(g, commit, *ret);
+	}
 	p = *ret;
 	p[strcspn(p, "\n")] = '\0';
 	for (int i = 0; i < 3 && p; i++) {

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define SLOTS 256u
+#define WORDS 16u
 
 struct gate_known {
 	pthread_mutex_t lock;
@@ -23,6 +24,10 @@ struct gate_known {
 	} at[SLOTS];	/* lock */
 	unsigned next;	/* lock: the slot to use */
 	bool away;	/* lock: it has been said that the source is away */
+	struct {
+		char *commit, *words; /* owned */
+	} said[WORDS];		/* lock */
+	unsigned next_said;	/* lock */
 };
 
 int gate_known_new(struct gate *g)
@@ -38,6 +43,10 @@ void gate_known_free(struct gate *g)
 {
 	if (!g->known)
 		return;
+	for (unsigned i = 0; i < WORDS; i++) {
+		free(g->known->said[i].commit);
+		free(g->known->said[i].words);
+	}
 	pthread_mutex_destroy(&g->known->lock);
 	free(g->known);
 	g->known = NULL;
@@ -83,6 +92,41 @@ static void keep(struct gate_known *k, const char *refs,
 	snprintf(k->at[i].refs, sizeof(k->at[i].refs), "%s", refs);
 	k->at[i].rev = *rev;
 	pthread_mutex_unlock(&k->lock);
+}
+
+char *gate_known_words(struct gate *g, const char *commit)
+{
+	struct gate_known *k = g->known;
+	char *words = NULL;
+
+	pthread_mutex_lock(&k->lock);
+	for (unsigned i = 0; i < WORDS && !words; i++)
+		if (k->said[i].commit && !strcmp(k->said[i].commit, commit))
+			words = strdup(k->said[i].words);
+	pthread_mutex_unlock(&k->lock);
+	return words;
+}
+
+void gate_known_keep_words(struct gate *g, const char *commit,
+			   const char *words)
+{
+	struct gate_known *k = g->known;
+	char *name = strdup(commit), *text = strdup(words);
+
+	pthread_mutex_lock(&k->lock);
+	if (name && text) {
+		unsigned i = k->next_said++ % WORDS;
+		char *old = k->said[i].commit;
+
+		k->said[i].commit = name;
+		name = old;
+		old = k->said[i].words;
+		k->said[i].words = text;
+		text = old;
+	}
+	pthread_mutex_unlock(&k->lock);
+	free(name);
+	free(text);
 }
 
 /* Once each time that it goes or comes back. */
