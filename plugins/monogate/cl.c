@@ -149,7 +149,7 @@ static int resolve_link(struct gate *g, const char *link,
 
 	gate_cl_prefixes(g, prefix);
 	for (int i = 0; i < GATE_CL_PREFIXES - 1 && rc == -ENOENT; i++) {
-		snprintf(name, sizeof(name), "%s%.256s", prefix[i], link);
+		snprintf(name, sizeof(name), "%.519s%.256s", prefix[i], link);
 		rc = gate_resolve(g, name, ret);
 	}
 	if (rc != -ENOENT)
