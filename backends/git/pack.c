@@ -15,6 +15,7 @@
 #include "unpack.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <fcntl.h>
 #include <git2/sys/mempack.h>
 #include <git2/sys/odb_backend.h>
@@ -268,18 +269,33 @@ static int index_bytes(struct gitpack *p, const void *data, size_t n)
 	return 0;
 }
 
+/* libgit2 has room made for as many objects as a pack says it has. */
+static bool claims_too_much(const struct gitpack *p)
+{
+	uint32_t n;
+
+	if (p->len < 12)
+		return false;
+	memcpy(&n, p->bytes + 8, sizeof(n));
+	return be32toh(n) > GITPACK_OBJECTS_MAX;
+}
+
 /* From here on the pack is in files. */
 static int spill(struct gitpack *p)
 {
 	uint8_t *bytes = p->bytes;
-	int rc;
+	int rc = claims_too_much(p) ?
+			 gitfail(p->source, -EFBIG, "the server's pack says "
+				 "that it has more than %u objects",
+				 GITPACK_OBJECTS_MAX) : 0;
 
 	p->bytes = NULL;
 	gitunpack_free(p->unpack);
 	p->unpack = NULL;
 	git_odb_free(p->odb);
 	p->odb = NULL;
-	rc = p->len ? index_bytes(p, bytes, p->len) : 0;
+	if (rc == 0 && p->len)
+		rc = index_bytes(p, bytes, p->len);
 	munmap(bytes, GITUNPACK_PACK_MAX);
 	return rc;
 }

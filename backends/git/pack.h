@@ -12,6 +12,8 @@
 #include "common.h"
 #include "pour.h"
 
+#define GITPACK_OBJECTS_MAX (64u << 20) /* objects of one pack */
+
 struct gitpack;
 
 /* -ENOSPC, -EIO... with a text. */

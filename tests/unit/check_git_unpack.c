@@ -2,7 +2,9 @@
 /* Packs of the git program, taken apart in memory; and damaged ones. */
 #include "backends/git/unpack.h"
 
+#include "backends/git/pack.h"
 #include "core/hash.h"
+#include "core/registry.h"
 #include "tests/lib/collect.h"
 
 #include <check.h>
@@ -111,6 +113,21 @@ START_TEST(contents)
 }
 END_TEST
 
+START_TEST(a_pack_that_claims_too_much)
+{
+	static const uint8_t pack[33] = "PACK\0\0\0\2\xfe\xff\xff\xb6";
+	struct host_options o = { .name = "unit", .scratch_parent = dir };
+	struct gitsource source = { .host = host_new(&o) };
+	struct gitpack *p;
+
+	ck_assert_int_eq(gitpack_new(&source, &p), 0);
+	ck_assert_int_eq(gitpack_write(p, pack, sizeof(pack) - 1), 0);
+	ck_assert_int_eq(gitpack_finish(p), -EFBIG);
+	gitpack_free(p);
+	host_free((struct scorpio_host *)source.host);
+}
+END_TEST
+
 START_TEST(left_to_the_indexer)
 {
 	struct gitunpack *u = NULL;
@@ -195,6 +212,7 @@ int main(void)
 	tcase_add_unchecked_fixture(t, start, stop);
 	tcase_add_test(t, every_object);
 	tcase_add_test(t, contents);
+	tcase_add_test(t, a_pack_that_claims_too_much);
 	tcase_add_test(t, left_to_the_indexer);
 	tcase_add_test(t, damaged);
 	tcase_add_test(t, damaged_and_sealed);
