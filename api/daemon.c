@@ -77,12 +77,9 @@ static struct source_config view_of(void *ctx, const char *url)
 	return (struct source_config){ .get = view_get, .ctx = &v->view };
 }
 
-/* The keeper starts another, which sets the file aside. */
-static void start_over(void)
+static void store_replaced(const char *notice)
 {
-	log_error("store", "the store's file is damaged: the daemon ends, and "
-		  "is started again without what is in it");
-	_exit(EXIT_INTERNAL);
+	log_warn("store", "%s", notice);
 }
 
 static int open_store(struct daemon *d, struct daemon_problem *why)
@@ -92,7 +89,7 @@ static int open_store(struct daemon *d, struct daemon_problem *why)
 		.max_bytes = (uint64_t)config_int(d->config, "cache.max_size"),
 		.zstd_level = (int)config_int(d->config, "cache.zstd_level"),
 		.was_killed = keeper_was_killed(d->keeper),
-		.broken = d->keeper ? start_over : NULL,
+		.replaced = store_replaced,
 	};
 	int r = store_open(&o, &d->store);
 

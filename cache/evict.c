@@ -369,7 +369,7 @@ static int stat_txn(struct store *s, MDB_txn *txn, struct store_stats *st)
 		st->blobs = x.ms_entries;
 	if (!mdb_stat(txn, s->dbi[DBI_CHUNK], &x))
 		st->chunks = x.ms_entries;
-	if (!mdb_env_info(s->env, &info))
+	if (!mdb_env_info(mdb_txn_env(txn), &info))
 		st->file_bytes = (info.me_last_pgno + 1) * s->page;
 	return 0;
 }

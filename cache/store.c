@@ -23,6 +23,11 @@ static uint64_t serials; /* atomic */
 
 /* -- small things -------------------------------------------------------- */
 
+uint64_t store_serial_next(void)
+{
+	return __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
+}
+
 int store_mdb_errno(int rc)
 {
 	switch (rc) {
@@ -52,8 +57,7 @@ int store_mdb_fail(int rc, const char *what)
 	if (rc < 0 && rc != MDB_MAP_FULL && rc != MDB_NOTFOUND &&
 	    rc != MDB_READERS_FULL)
 		return fail(store_mdb_errno(rc),
-			    "store: %s: %s; the file is checked at the next "
-			    "start",
+			    "store: %s: %s; a damaged file is set aside",
 			    what, mdb_strerror(rc));
 	return fail(store_mdb_errno(rc), "store: %s: %s", what,
 		    mdb_strerror(rc));
@@ -193,7 +197,7 @@ static unsigned read_ahead_flag(struct store *s)
 							      : 0;
 }
 
-static int env_open(struct store *s, uint64_t map)
+int store_env_open(struct store *s, uint64_t map)
 {
 	unsigned flags = MDB_NOTLS | MDB_NOSYNC | read_ahead_flag(s);
 	int rc = mdb_env_create(&s->env);
@@ -289,7 +293,7 @@ static int check_format(struct store *s, MDB_txn *txn)
 	return 0;
 }
 
-static int setup(struct store *s)
+int store_env_setup(struct store *s)
 {
 	MDB_txn *txn;
 	MDB_stat st;
@@ -332,7 +336,7 @@ static int compact(struct store *s)
 	if (!rc && fsync(fd))
 		rc = errno;
 	store_readers_close(s);
-	s->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
+	s->serial = store_serial_next();
 	mdb_env_close(s->env);
 	s->env = NULL;
 	if (!rc && file_size(s->path, "data.compact") > s->max_bytes)
@@ -354,10 +358,10 @@ static int compact(struct store *s)
 static int shrink(struct store *s, uint64_t file)
 {
 	uint64_t freed;
-	int r = env_open(s, file + file / 8 + 16 * MiB);
+	int r = store_env_open(s, file + file / 8 + 16 * MiB);
 
 	if (!r)
-		r = setup(s);
+		r = store_env_setup(s);
 	if (!r) /* 60 %: the copy must leave room to work in */
 		evict_to(s, s->max_bytes / 10 * 6, &freed);
 	if (!r)
@@ -371,12 +375,12 @@ static int open_limited(struct store *s)
 	int r = 0;
 
 	if (s->read_only)
-		r = env_open(s, MAX(s->max_bytes, file));
+		r = store_env_open(s, MAX(s->max_bytes, file));
 	else if (file > s->max_bytes)
 		r = shrink(s, file);
 	if (!r && !s->env)
-		r = env_open(s, s->max_bytes);
-	return r ? r : setup(s);
+		r = store_env_open(s, s->max_bytes);
+	return r ? r : store_env_setup(s);
 }
 
 /* -- what the last owner left -------------------------------------------- */
@@ -458,10 +462,10 @@ int store_open(const struct store_options *o, struct store **ret)
 
 	s->path = xstrdup(o->path);
 	s->read_only = o->read_only;
-	s->broken = o->broken;
+	s->replaced = o->replaced;
 	s->level = o->zstd_level ? o->zstd_level : 3;
 	s->lock_fd = -1;
-	s->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
+	s->serial = store_serial_next();
 	s->q_tail = &s->q_head;
 	s->used = xcalloc(STORE_USED_SLOTS, sizeof(*s->used));
 	pthread_mutex_init(&s->q_lock, NULL);
@@ -502,6 +506,7 @@ void store_close(struct store *s)
 		store_metrics_stop(s);
 	store_writer_stop(s);
 	store_readers_close(s);
+	store_old_close(s);
 	if (opened && !mdb_env_sync(s->env, 1))
 		store_state_mark(s, true, s->damage_seen);
 	if (s->env)

@@ -2,7 +2,8 @@
 /*
  * store.h - the local store: trees, blobs and chunks by content id in one LMDB
  * environment. It is a cache: losing it costs time, never data; it never
- * serves a wrong byte (a damaged record is dropped and reported as absent).
+ * serves a wrong byte (a damaged record is dropped and reported as absent; a
+ * file of damaged structure is set aside and begun anew, also while in use).
  *
  * Databases
  *	meta   format version, id spaces, named values, counters
@@ -51,10 +52,9 @@ struct store_options {
 	/* The process that had it last is known to have been ended from
 	 * outside: that it did not close is no sign of damage. */
 	bool was_killed;
-	/* Called when nothing can be written any more because the file's
-	 * structure is damaged, once the next open knows of it. May be NULL;
-	 * may end the process. */
-	void (*broken)(void);
+	/* Told by the writer's thread when the file was found damaged and the
+	 * store goes on with an empty one: a text for the user. May be NULL. */
+	void (*replaced)(const char *notice);
 };
 
 /* -EBUSY another process has it; -EINVAL the format is newer or not a store;
@@ -176,6 +176,9 @@ int store_pins(struct store *s,
 	       void (*fn)(void *ctx, const char *name,
 			  const struct store_key *k),
 	       void *ctx);
+/* What was stored is not found again, or cannot be: look soon whether the
+ * structure of the file is damaged. Any thread; never blocks. */
+void store_doubt(struct store *s);
 struct store_verify {
 	uint64_t trees, blobs, chunks, damaged, repaired;
 };

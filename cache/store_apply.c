@@ -269,10 +269,18 @@ static int apply_del(struct store *s, MDB_txn *txn, struct store_op *op)
 	return 0;
 }
 
+int store_space_save(struct store *s, MDB_txn *txn, const void *k, size_t len,
+		     uint16_t number)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	codec_value_pack(&b, codec_seed(k, len), &number, sizeof(number));
+	return put(s, txn, DBI_META, k, len, b.data, b.len, 0);
+}
+
 static int apply_space(struct store *s, MDB_txn *txn, struct store_counters *c,
 		       struct store_op *op)
 {
-	cleanup_buf struct buf b = BUF_INIT;
 	uint64_t seed = codec_seed(op->key, op->key_len);
 	const void *p;
 	size_t n;
@@ -293,8 +301,7 @@ static int apply_space(struct store *s, MDB_txn *txn, struct store_counters *c,
 	}
 	number = (uint16_t)++c->last_space;
 	*op->ret = number;
-	codec_value_pack(&b, seed, &number, sizeof(number));
-	return put(s, txn, DBI_META, op->key, op->key_len, b.data, b.len, 0);
+	return store_space_save(s, txn, op->key, op->key_len, number);
 }
 
 /* -- dropping what is damaged: look again first -------------------------- */
@@ -506,5 +513,7 @@ int store_use_flush(struct store *s)
 	for (size_t i = 0; !rc && i < n; i += step)
 		rc = touch_all(s, list + i, MIN(step, n - i));
 	free(list);
+	if (store_is_structural(rc))
+		store_doubt(s);
 	return rc ? store_mdb_fail(rc, "note the last use") : 0;
 }

@@ -406,21 +406,27 @@ static int free_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 	return r;
 }
 
+static int walk_free(struct walk *w)
+{
+	struct tree f = { .w = w, .db = &w->m.free, .leaf = free_leaf };
+
+	w->what = "free";
+	w->m.free.flags |= DB_INTEGER; /* the rest of it is the page size */
+	return walk_tree(&f);
+}
+
 /* The free list first: a wrong one does the most harm. */
 static int walk_all(struct walk *w)
 {
 	struct tree t = { .w = w, .db = &w->m.main, .leaf = main_leaf };
-	struct tree f = { .w = w, .db = &w->m.free, .leaf = free_leaf };
-	int r;
+	int r = walk_free(w);
 
-	w->what = "free";
-	w->m.free.flags |= DB_INTEGER; /* the rest of it is the page size */
-	r = walk_tree(&f);
 	w->what = "main";
 	return r ? r : walk_tree(&t);
 }
 
-int store_check_fd(int fd, uint64_t txnid, int64_t deadline)
+static int check(int fd, uint64_t txnid, int64_t deadline,
+		 int (*walk)(struct walk *w))
 {
 	struct walk w = { .fd = fd, .deadline = deadline };
 	int r = read_metas(&w, txnid);
@@ -430,12 +436,13 @@ int store_check_fd(int fd, uint64_t txnid, int64_t deadline)
 	w.seen = calloc(w.pages / 8 + 1, 1);
 	if (!w.seen)
 		return fail(-ENOMEM, "store: out of memory for the check");
-	r = walk_all(&w);
+	r = walk(&w);
 	free(w.seen);
 	return r;
 }
 
-int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
+static int check_file(const char *path, uint64_t txnid, int64_t deadline,
+		      int (*walk)(struct walk *w))
 {
 	cleanup_free char *file = xasprintf("%s/data.mdb", path);
 	cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -443,5 +450,20 @@ int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
 	if (fd < 0)
 		return fail(-errno, "store: cannot open %s: %s", file,
 			    strerror(errno));
-	return store_check_fd(fd, txnid, deadline);
+	return check(fd, txnid, deadline, walk);
+}
+
+int store_check_fd(int fd, uint64_t txnid, int64_t deadline)
+{
+	return check(fd, txnid, deadline, walk_all);
+}
+
+int store_check_file(const char *path, uint64_t txnid, int64_t deadline)
+{
+	return check_file(path, txnid, deadline, walk_all);
+}
+
+int store_check_free(const char *path, int64_t deadline)
+{
+	return check_file(path, 0, deadline, walk_free);
 }

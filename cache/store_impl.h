@@ -7,6 +7,7 @@
  *	store_value.c  named values and id spaces
  *	store_state.c  the lock, the clean-shutdown mark, setting aside
  *	store_check.c  structure of the data file, without LMDB
+ *	store_swap.c   an empty file instead of a damaged one, while in use
  *	store_read.c   read transactions and everything that reads
  *	store_write.c  the queue and the writer thread
  *	store_put.c    what is queued in one go
@@ -67,20 +68,29 @@ struct store_use {      /* both atomic; a torn pair only misdates a use */
 
 struct read_slot; /* a cached read transaction of one thread */
 
-struct store {
+struct store_old { /* an environment that was replaced, until nobody reads it */
+	struct store_old *next;
 	MDB_env *env;
-	MDB_dbi dbi[DBI_COUNT];
+	uint64_t serial;
+};
+
+struct store {
+	MDB_env *env; /* atomic; the writer replaces it, lock: readers */
+	MDB_dbi dbi[DBI_COUNT]; /* const: the same in every environment */
 	char *path;
 	char *notice;
-	uint64_t serial; /* unique within the process */
+	uint64_t serial; /* atomic; of env, unique within the process */
+	struct store_old *old; /* lock: readers */
 	uint64_t max_bytes;
 	uint32_t page; /* of the file: 4 KiB, or what the machine had that made it */
 	int level;
 	bool read_only;
-	void (*broken)(void); /* const; may be NULL */
+	void (*replaced)(const char *notice); /* const; may be NULL */
 	int lock_fd;
 	size_t lock_text; /* bytes of it; writer thread after open */
 	bool damage_seen;   /* atomic */
+	bool structure_bad; /* atomic; the writer replaces the file */
+	int64_t swap_after; /* writer thread; the last try failed */
 	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
 	bool open_on_disk;  /* the same, and who opens and closes */
@@ -104,6 +114,8 @@ struct store {
 	pthread_cond_t sync_work;
 	uint64_t sync_bytes; /* lock: sync_lock; written since the last sync */
 	bool sync_stop;      /* lock: sync_lock */
+	bool doubt;          /* lock: sync_lock; look at the structure */
+	int64_t look_after;  /* lock: sync_lock; but not before */
 
 	struct store_counters c;      /* writer thread */
 	struct store_counters c_seen; /* lock: q_lock; after a commit */
@@ -134,11 +146,35 @@ static inline MDB_val store_val(const void *p, size_t n)
 {
 	return (MDB_val){ n, (void *)(uintptr_t)p };
 }
+/* Does LMDB's result say that a page is not what it should be? A full disk, a
+ * full file and a failing disk do not. */
+static inline bool store_is_structural(int rc)
+{
+	return rc < 0 && rc != MDB_MAP_FULL && rc != MDB_NOTFOUND &&
+	       rc != MDB_READERS_FULL && rc != MDB_TXN_FULL;
+}
 uint32_t store_minute(void);
 /* Pages in use as of this transaction, in bytes. */
 int store_used_bytes(struct store *s, MDB_txn *txn, uint64_t *ret);
 /* Most plain bytes one object may have. */
 uint64_t store_object_max(const struct store *s);
+
+/* -- store.c -------------------------------------------------------------- */
+
+uint64_t store_serial_next(void);
+/* LMDB's environment and databases, made if they are not there. */
+int store_env_open(struct store *s, uint64_t map);
+int store_env_setup(struct store *s);
+
+/* -- store_swap.c --------------------------------------------------------- */
+
+/* Writer thread: set the file aside and go on with an empty one. Readers end
+ * what they began in the old one. -errno: nothing changed. */
+int store_swap(struct store *s, const char *why);
+/* Syncer thread: is the structure damaged? Then have the writer replace it. */
+void store_look(struct store *s);
+/* Is it? As of a snapshot that a read transaction keeps in place. -EUCLEAN */
+int store_look_file(struct store *s, int64_t budget_ns);
 
 /* -- store_state.c ------------------------------------------------------- */
 
@@ -173,10 +209,17 @@ bool store_bus_readable(const struct store *s, uint64_t at);
  * -EINVAL not LMDB's; -ENOENT. About 2 us a page that is in memory. */
 int store_check_file(const char *path, uint64_t txnid, int64_t deadline);
 int store_check_fd(int fd, uint64_t txnid, int64_t deadline);
+/* The roots and the list of free pages alone, by the only one who writes. 20 us,
+ * and 2 ns a free page. */
+int store_check_free(const char *path, int64_t deadline);
 
 /* -- store_read.c -------------------------------------------------------- */
 
 void store_readers_close(struct store *s); /* every thread's */
+/* Whoever begins to read from now on reads in env. Writer thread. */
+void store_env_replace(struct store *s, MDB_env *env);
+/* Close those replaced that nobody reads any more. Syncer, store_close. */
+void store_old_close(struct store *s);
 MDB_txn *store_reader_txn(const struct store_reader *r);
 int store_get(struct store_reader *r, enum store_dbi dbi, const void *key,
 	      size_t len, MDB_val *ret);
@@ -266,6 +309,9 @@ int store_counters_save(struct store *s, MDB_txn *txn,
 			const struct store_counters *c);
 int store_counters_load(struct store *s, MDB_txn *txn,
 			struct store_counters *ret);
+/* Note the number of a space; k: its key in meta. */
+int store_space_save(struct store *s, MDB_txn *txn, const void *k, size_t len,
+		     uint16_t number);
 /* Remove a chunk's index and data. Absent is fine. */
 int store_chunk_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
 		       const uint8_t *hash);

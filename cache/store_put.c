@@ -86,7 +86,7 @@ void store_drop(struct store *s, enum drop_kind kind, const void *key,
 {
 	struct store_op *op;
 
-	__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
+	store_doubt(s); /* where a record is damaged the tree may be */
 	if (s->read_only)
 		return;
 	op = store_op_new(OP_DROP, key, len);

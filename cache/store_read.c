@@ -9,7 +9,7 @@
 
 struct read_slot {
 	struct store *store; /* lock: readers; NULL once the store is closed */
-	uint64_t serial;
+	uint64_t serial; /* const; of the environment */
 	MDB_txn *txn; /* lock: readers for its end; else the thread's */
 	bool busy;    /* the thread's */
 	struct read_slot *next_of_store; /* lock: readers */
@@ -85,8 +85,49 @@ void store_readers_close(struct store *s)
 		slot_detach(s->slots);
 }
 
+/* -- environments -------------------------------------------------------- */
+
+void store_env_replace(struct store *s, MDB_env *env)
+{
+	struct store_old *o = xmalloc(sizeof(*o));
+	lock_scope(&readers);
+
+	*o = (struct store_old){ s->old, s->env, s->serial };
+	s->old = o;
+	__atomic_store_n(&s->env, env, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->serial, store_serial_next(), __ATOMIC_RELEASE);
+}
+
+static bool is_read(const struct store *s, uint64_t serial) /* lock: readers */
+{
+	const struct read_slot *slot = s->slots;
+
+	while (slot && slot->serial != serial)
+		slot = slot->next_of_store;
+	return slot;
+}
+
+void store_old_close(struct store *s)
+{
+	struct store_old **p = &s->old;
+	lock_scope(&readers);
+
+	while (*p) {
+		struct store_old *o = *p;
+
+		if (is_read(s, o->serial)) {
+			p = &o->next;
+			continue;
+		}
+		*p = o->next;
+		mdb_env_close(o->env);
+		free(o);
+	}
+}
+
 /* -- transactions -------------------------------------------------------- */
 
+/* Those of closed stores and of environments that were replaced. */
 static void forget_closed(struct thread_state *t) /* lock: readers */
 {
 	struct read_slot **p = &t->slots;
@@ -94,11 +135,13 @@ static void forget_closed(struct thread_state *t) /* lock: readers */
 	while (*p) {
 		struct read_slot *slot = *p;
 
-		if (slot->store) {
+		if (slot->busy ||
+		    (slot->store && slot->serial == slot->store->serial)) {
 			p = &slot->next_of_thread;
 			continue;
 		}
 		*p = slot->next_of_thread;
+		slot_detach(slot);
 		free(slot);
 	}
 }
@@ -131,12 +174,13 @@ static int slot_new(struct store *s, struct read_slot **ret)
 
 int store_read_begin(struct store *s, struct store_reader *ret)
 {
+	uint64_t serial = __atomic_load_n(&s->serial, __ATOMIC_RELAXED);
 	struct thread_state *t = thread_state();
 	struct read_slot *slot;
 	int rc;
 
 	for (slot = t->slots; slot; slot = slot->next_of_thread)
-		if (slot->serial == s->serial && !slot->busy)
+		if (slot->serial == serial && !slot->busy)
 			break;
 	if (slot) {
 		rc = mdb_txn_renew(slot->txn);
@@ -174,8 +218,8 @@ static int found(struct store *s, int rc)
 {
 	if (!rc)
 		return 0;
-	if (rc != MDB_NOTFOUND) /* the structure itself: checked next time */
-		__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
+	if (rc != MDB_NOTFOUND) /* the structure itself */
+		store_doubt(s);
 	return -ENOENT;
 }
 

@@ -171,27 +171,16 @@ static int verify_dbi(struct verify *v, enum store_dbi dbi, look_fn look)
 	return r;
 }
 
-/* The pages as of a snapshot that a read transaction keeps in place. */
-static int verify_structure(struct store *s)
-{
-	struct store_reader r;
-	int rc = store_read_begin(s, &r);
-
-	if (rc)
-		return rc;
-	rc = store_check_file(s->path, mdb_txn_id(store_reader_txn(&r)),
-			      now_ns() + WALK_NS);
-	store_read_end(&r);
-	return rc == -EAGAIN ? 0 : rc; /* both roots are newer by now */
-}
-
 static int structure_bad(struct store *s, int r, struct store_verify *ret)
 {
 	ret->damaged++;
-	__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
-	store_flush(s, DEADLINE_NONE); /* the writer leaves the mark */
+	if (s->read_only)
+		return fail_prefix(r, "the structure is damaged; the daemon "
+				      "sets the store aside when it starts");
+	__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
+	store_flush(s, DEADLINE_NONE); /* the writer acts on it */
 	return fail_prefix(r, "the structure is damaged; the store is set "
-			      "aside when it is opened next");
+			      "aside and begun anew");
 }
 
 int store_verify(struct store *s, bool repair,
@@ -208,7 +197,7 @@ int store_verify(struct store *s, bool repair,
 	int r = store_flush(s, DEADLINE_NONE);
 
 	if (!r)
-		r = verify_structure(s);
+		r = store_look_file(s, WALK_NS);
 	if (r == -EUCLEAN)
 		r = structure_bad(s, r, &found);
 	if (!r)

@@ -27,6 +27,7 @@
 #define USE_FLUSH_NS    (30 * NS_PER_S)
 #define SYNC_NS         (5 * NS_PER_S)
 #define SYNC_BYTES      (256 * MiB)
+#define FREE_CHECK_NS   NS_PER_S
 #define STUCK_NS        (10 * NS_PER_S) /* pins hold more than the low mark */
 #define READER_CHECK_NS (60 * NS_PER_S)
 
@@ -317,19 +318,8 @@ static void mark_damage(struct store *s)
 	s->damage_marked = !store_state_mark(s, false, true);
 }
 
-/* Nothing can be stored any more, and so nothing new be read, before the next
- * start checks the file and sets it aside. */
-static void structure_broken(struct store *s, int rc)
-{
-	if (rc != MDB_PAGE_NOTFOUND && rc != MDB_CORRUPTED && rc != MDB_PANIC)
-		return;
-	__atomic_store_n(&s->damage_seen, true, __ATOMIC_RELAXED);
-	mark_damage(s);
-	if (s->broken && s->damage_marked)
-		s->broken();
-}
-
-static int run_batch(struct store *s, struct batch *b)
+/* An LMDB result. */
+static int commit_with_room(struct store *s, struct batch *b)
 {
 	int rc;
 
@@ -339,6 +329,17 @@ static int run_batch(struct store *s, struct batch *b)
 		make_room(s, try);
 		rc = commit(s, b);
 	}
+	if (rc == MDB_MAP_FULL)
+		store_doubt(s); /* has it lost the list of free pages? */
+	return rc;
+}
+
+static int run_batch(struct store *s, struct batch *b)
+{
+	int rc = commit_with_room(s, b);
+
+	if (store_is_structural(rc) && !store_swap(s, mdb_strerror(rc)))
+		rc = commit_with_room(s, b);
 	if (rc == MDB_MAP_FULL)
 		return fail(-ENOSPC,
 			    "store: %s is full and nothing more can "
@@ -352,7 +353,6 @@ static int run_batch(struct store *s, struct batch *b)
 			    "store: no space left on the disk of %s: make "
 			    "room there or lower cache.max_size",
 			    s->path);
-	structure_broken(s, rc);
 	return rc ? store_mdb_fail(rc, "write") : 0;
 }
 
@@ -444,6 +444,16 @@ static bool take(struct store *s, struct batch *b)
 	return true;
 }
 
+/* A list of free pages that is wrong makes LMDB write over what is in use, or
+ * search it for minutes: never let it have one. */
+static bool is_damaged(struct store *s, bool writes)
+{
+	if (writes &&
+	    store_check_free(s->path, now_ns() + FREE_CHECK_NS) == -EUCLEAN)
+		__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
+	return __atomic_load_n(&s->structure_bad, __ATOMIC_RELAXED);
+}
+
 static void *writer_main(void *arg)
 {
 	struct store *s = arg;
@@ -452,6 +462,8 @@ static void *writer_main(void *arg)
 	while (take(s, &b)) {
 		int r = 0;
 
+		if (is_damaged(s, b.head))
+			store_swap(s, "its structure");
 		if (b.head && b.head->kind == OP_GC)
 			b.head->result = evict_to(s, b.head->size, b.head->ret);
 		else if (b.head)
@@ -469,6 +481,12 @@ static void *writer_main(void *arg)
 
 /* -- syncing ------------------------------------------------------------- */
 
+static bool sync_due(const struct store *s) /* lock: sync_lock */
+{
+	return s->sync_stop || s->sync_bytes >= SYNC_BYTES ||
+	       (s->doubt && now_ns() >= s->look_after);
+}
+
 static void *syncer_main(void *arg)
 {
 	struct store *s = arg;
@@ -478,21 +496,27 @@ static void *syncer_main(void *arg)
 	while (!stop) {
 		int64_t end = now_ns() + SYNC_NS;
 		uint64_t bytes;
+		MDB_env *env; /* only this thread closes one */
 		int dead;
 
 		pthread_mutex_lock(&s->sync_lock);
-		while (!s->sync_stop && s->sync_bytes < SYNC_BYTES)
+		while (!sync_due(s))
 			if (cond_wait_until(&s->sync_work, &s->sync_lock, end))
 				break;
 		stop = s->sync_stop;
 		bytes = s->sync_bytes;
 		s->sync_bytes = 0;
 		pthread_mutex_unlock(&s->sync_lock);
-		if (bytes && !stop)
-			mdb_env_sync(s->env, 1); /* a failure shows in writes */
-		if (stop || (checked && now_ns() - checked < READER_CHECK_NS))
+		if (stop)
 			continue;
-		mdb_reader_check(s->env, &dead);
+		store_old_close(s);
+		store_look(s);
+		env = __atomic_load_n(&s->env, __ATOMIC_ACQUIRE);
+		if (bytes)
+			mdb_env_sync(env, 1); /* a failure shows in writes */
+		if (checked && now_ns() - checked < READER_CHECK_NS)
+			continue;
+		mdb_reader_check(env, &dead);
 		store_pins_count(s);
 		checked = now_ns();
 	}

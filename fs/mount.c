@@ -24,6 +24,7 @@
 #include "fs/times.h"
 #include "fs/upper.h"
 #include "fs/view.h"
+#include "fs/way.h"
 #include "fs/workspace.h"
 
 #include <poll.h>
@@ -180,7 +181,7 @@ static int resume_root(struct mount *m, char *subdir /* takes */,
 		source_resolve(m->source, m->rev.text,
 			       MIN(deadline, deadline_in_ms(RESUME_ASK_MS)),
 			       &known);
-	return mount_need_root(m, deadline);
+	return way_root(m, deadline);
 }
 
 /* Revision, subdir and root tree. */
@@ -213,7 +214,7 @@ static int find_root(struct mount *m, const struct fs_mount_request *r)
 		m->known = known_new();
 	m->subdir = steal(&subdir);
 	m->root = at.id;
-	return mount_need_root(m, r->deadline);
+	return way_root(m, r->deadline);
 }
 
 static int wait_for_init(struct mount *m)
@@ -283,10 +284,9 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	if (m->workspace)
 		rc = workspace_begin(m->workspace, m);
 	if (!rc && m->changes && m->changes->base)
-		rc = mount_need_root(m, r->deadline);
+		rc = way_root(m, r->deadline);
 	if (rc)
 		return rc;
-	mount_relearn(m, r->deadline);
 	rc = session_start(m);
 	if (!rc) {
 		rc = workers_add(m->fs, m);

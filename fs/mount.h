@@ -39,7 +39,6 @@ struct mount {
 	int64_t time_ns;        /* mtime of what has none of its own */
 	uint32_t uid, gid;
 	bool read_only, needs_path, made_dir, open_root, allow_other;
-	bool cold; /* while mounting: the store did not have a workspace's root */
 	int64_t created_ns, mount_ns;
 	enum fs_metadata metadata_wish;
 
@@ -106,10 +105,6 @@ struct fs {
 	struct guard *guard;  /* NULL: none */
 };
 
-/* relearn.c: bring the root's tree; -errno of the source. And once the changes
- * are read: what else a lost store makes unknown. Blocking. */
-int mount_need_root(struct mount *m, int64_t deadline);
-void mount_relearn(struct mount *m, int64_t deadline);
 /* session.c */
 int session_start(struct mount *m);
 /* Go on with a mount that outlived its daemon; m->init says what was agreed

@@ -400,9 +400,11 @@ static void resume(struct request *r)
 		return;
 	}
 
-	if (rc == -EAGAIN && r->tries >= MAX_TRIES)
+	if (rc == -EAGAIN && r->tries >= MAX_TRIES) {
+		store_doubt(r->mount->store);
 		rc = fail(-EIO, "the store does not keep what is fetched: "
 			  "is cache.max_size too small?");
+	}
 	if (rc == -EAGAIN) {
 		want_missing(r);
 		return;

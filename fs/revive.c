@@ -8,7 +8,7 @@
  * keeper has the new table is the kernel asked to send again what was not
  * answered, and anything served: a daemon that dies before leaves everything as
  * it found it. Nothing here waits for the network, but for a switch that was
- * interrupted, and after the loss of the store.
+ * interrupted.
  */
 #include "core/clock.h"
 #include "core/error.h"
@@ -19,6 +19,7 @@
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/view.h"
+#include "fs/way.h"
 #include "fs/workspace.h"
 
 #include "core/id.h"
@@ -37,6 +38,7 @@ static int follow_switch(struct mount *m, struct notices *n)
 
 	if (!m->changes || id_equal(&tree, &m->root))
 		return 0;
+	way_root(m, deadline_in_ms(RESUME_ASK_MS)); /* the store may be lost */
 	rc = delta_new(&s, &tree, &m->root, deadline_in_ms(RESUME_ASK_MS), &d);
 	if (rc)
 		return fail_prefix(rc, "after an interrupted switch");
@@ -88,17 +90,6 @@ static void ask_later(struct mount *m)
 		pthread_detach(t);
 }
 
-/* The store was lost, and with it what layers remembered of the revision (what
- * .gitattributes say): they are told again. Best effort. */
-static void tell_layers(struct mount *m)
-{
-	struct scorpio_revision known;
-
-	if (store_notice(m->store) && !source_offline(m->source))
-		source_resolve(m->source, m->rev.text,
-			       deadline_in_ms(RESUME_ASK_MS), &known);
-}
-
 static int revive_changes(struct mount *m)
 {
 	const struct workspace *w = m->workspace;
@@ -136,7 +127,6 @@ int mount_revive(struct mount *m, struct kept_mount *k)
 		m->known = known_new();
 	rc = revive_changes(m);
 	node_table_settle(m->nodes);
-	tell_layers(m);
 	if (!rc)
 		rc = follow_switch(m, &notices);
 	if (!rc) {

@@ -16,6 +16,7 @@
 #include "fs/settle.h"
 #include "fs/view.h"
 #include "fs/wal.h"
+#include "fs/way.h"
 #include "fs/workspace.h"
 
 struct change_over {
@@ -67,7 +68,10 @@ static int compare(struct change_over *x)
 	struct delta_source s = { .source = m->source, .store = m->store,
 				  .space = m->space,
 				  .prefix = m->needs_path ? m->subdir : NULL };
-	int rc = delta_new(&s, &m->root, &x->root, x->r->deadline, &x->delta);
+	int rc;
+
+	way_root(m, x->r->deadline); /* the store may be lost */
+	rc = delta_new(&s, &m->root, &x->root, x->r->deadline, &x->delta);
 
 	if (rc)
 		return rc;

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "fs/way.h"
 
 int view_tree(struct mount *m, struct store_reader *r,
 	      const struct scorpio_id *tree, struct tree_view *ret)
@@ -309,6 +310,8 @@ again:
 			return rc;
 		rc = source_need(m->source, WANT_TREE, &ref, WANT_DEMAND,
 				 deadline);
+		if (rc == -ESTALE && at->ino == NODE_ROOT && !at->whole)
+			rc = way_root(m, deadline);
 		if (rc)
 			return rc;
 	}

@@ -164,6 +164,19 @@ static int remember(struct lfs *s, const uint8_t *hash, size_t len,
 	return 0;
 }
 
+/* The store may have been begun anew since: what is written to it now must be
+ * understood by a later daemon too. */
+static int remember_again(struct lfs *s, const uint8_t *hash, size_t len,
+			  const struct lfsbuf *text)
+{
+	char name[100], byte;
+
+	fact_name(hash, len, 0, name);
+	if (s->host->recall(s->host, name, &byte, 1) != -ENOENT)
+		return 0;
+	return remember(s, hash, len, text);
+}
+
 /* -- what others call ------------------------------------------------------------ */
 
 static int hash_text(struct lfs *s, const struct lfsbuf *text,
@@ -191,7 +204,7 @@ int lfsctx_intern(struct lfs *s, struct lfsrules *r,
 		*ret = look(s->ctx, ret_hash, len);
 		if (*ret) {
 			lfsrules_free(r);
-			return 0;
+			return remember_again(s, ret_hash, len, &text);
 		}
 		rc = remember(s, ret_hash, len, &text);
 	}
@@ -223,7 +236,6 @@ int lfsctx_find(struct lfs *s, const struct scorpio_id *below,
 		rc = lfsrules_read(text.p, text.n, &r);
 	if (rc)
 		return lfsfail(s, -ESTALE, "what .gitattributes say of this "
-			       "directory is not in the store any more; mount "
-			       "it anew");
+			       "directory is not in the store any more");
 	return insert(s, hash, len, r, ret);
 }

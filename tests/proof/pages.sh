@@ -53,33 +53,41 @@ def read(name):
         os.close(fd)
 
 
+def all_right(when):
+    """Reads everything until it is all there."""
+    failed = 0
+    deadline = time.monotonic() + 60 * slow
+    bad = set(names)
+    while bad:
+        for name in sorted(bad):
+            got = read(name)
+            if got is None:
+                failed += 1
+            elif got != truth[name]:
+                sys.exit(f"{when}: {name}: wrong bytes")
+            else:
+                bad.discard(name)
+        if bad and time.monotonic() > deadline:
+            sys.exit(f"{when}: {len(bad)} files cannot be read again")
+        if bad:
+            time.sleep(0.05)
+    return failed
+
+
 errors = broken = 0
-page = 0
 total = os.path.getsize(db) // 4096
 step = max(1, total // want) if want else 1
 rand = random.Random(5)
 for page in range(0, total, step):
+    # what was damaged last may have been set aside only now
+    errors += all_right(f"before page {page}")
     if page * 4096 >= os.path.getsize(db):
         continue
     with open(db, "r+b") as f:
         f.seek(page * 4096)
         f.write(rand.choice((bytes(4096), b"\xff" * 4096, rand.randbytes(4096))))
     broken += 1
-    deadline = time.monotonic() + 60 * slow
-    bad = set(names)
-    while bad: # until all is right again
-        for name in sorted(bad):
-            got = read(name)
-            if got is None:
-                errors += 1
-            elif got != truth[name]:
-                sys.exit(f"page {page}: {name}: wrong bytes")
-            else:
-                bad.discard(name)
-        if bad and time.monotonic() > deadline:
-            sys.exit(f"page {page}: {len(bad)} files cannot be read again")
-        if bad:
-            time.sleep(0.05)
+    errors += all_right(f"page {page}")
 print(f"{broken} of {total} pages overwritten, {errors} reads failed on the way")
 END
 poll_until 30 daemon_answers || fail "the daemon is gone"
