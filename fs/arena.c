@@ -6,17 +6,29 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #define MAGIC 0x5343414e4f444531ull
 #define FIRST_SLOTS 1024u
 #define LAST_SLOTS 32768u
 
+/* Where chunks are mapped, one behind the other: an arena gets one of many
+ * places, far from where the system puts programs, libraries and stacks. */
+#define PLACE_FIRST 0x100000000000ull
+#define PLACE_BYTES (16 * GiB)
+#define PLACES 4096u
+#define PLACE_TRIES 4
+
+_Static_assert(sizeof(struct arena_head) <= 106496,
+	       "the format's: chunks are behind it, from the next page on");
+
 struct pool {
 	void *spare;   /* linked through their second 8 bytes */
 	uint8_t *next; /* never used yet */
 	uint32_t left; /* of them */
 	uint32_t slots; /* of the chunk made last */
+	uint32_t chunk; /* its number */
 };
 
 struct arena {
@@ -24,6 +36,7 @@ struct arena {
 	struct arena_head *head; /* of one that is not shared: private */
 	struct pool pool[ARENA_KINDS];
 	uint64_t unused; /* bytes of chunks never touched */
+	uint64_t place;  /* of the next chunk; 0: none yet */
 };
 
 /* What is mapped begins at a page: of 4 KiB, or up to 64 KiB on arm64. */
@@ -121,6 +134,29 @@ static void *no_memory(void)
 	abort();
 }
 
+/* There and nowhere else. */
+static bool map_at(const struct arena *a, uint64_t at, size_t n,
+		   uint64_t offset)
+{
+	void *want = (void *)(uintptr_t)at;
+	void *p = mmap(want, n, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_FIXED_NOREPLACE, a->fd,
+		       (off_t)offset);
+
+	if (p != MAP_FAILED && p != want)
+		munmap(p, n); /* an older kernel's answer */
+	return p == want;
+}
+
+static uint64_t some_place(void)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = (uint32_t)getpid();
+	return PLACE_FIRST + r % PLACES * PLACE_BYTES;
+}
+
 static void *map_chunk(struct arena *a, uint64_t offset, size_t n)
 {
 	void *p;
@@ -129,6 +165,15 @@ static void *map_chunk(struct arena *a, uint64_t offset, size_t n)
 		return xcalloc(1, n);
 	if (ftruncate(a->fd, (off_t)(offset + n)))
 		return no_memory();
+	for (int i = 0; i < PLACE_TRIES; i++) {
+		uint64_t at = a->place ? a->place : some_place();
+
+		a->place = 0;
+		if (!map_at(a, at, n, offset))
+			continue;
+		a->place = at + n;
+		return (void *)(uintptr_t)at;
+	}
 	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd,
 		 (off_t)offset);
 	return p == MAP_FAILED ? no_memory() : p;
@@ -155,6 +200,7 @@ static void add_chunk(struct arena *a, enum arena_kind kind)
 	h->end = offset + n;
 	pool->next = (void *)(uintptr_t)c->self;
 	pool->left = c->slots;
+	pool->chunk = h->chunks;
 	a->unused += n;
 	__atomic_store_n(&h->chunks, h->chunks + 1, __ATOMIC_RELEASE);
 }
@@ -178,6 +224,8 @@ void *arena_take(struct arena *a, enum arena_kind kind)
 	pool->next += size;
 	pool->left--;
 	a->unused -= size;
+	__atomic_store_n(&a->head->used[kind], pool->slots - pool->left,
+			 __ATOMIC_RELEASE);
 	return p;
 }
 
@@ -185,6 +233,26 @@ void arena_give(struct arena *a, enum arena_kind kind, void *p)
 {
 	((void **)p)[1] = a->pool[kind].spare;
 	a->pool[kind].spare = p;
+}
+
+void *arena_next(struct arena *a, enum arena_kind kind,
+		 struct arena_place *at)
+{
+	const struct arena_head *h = a->head;
+
+	for (; at->chunk < h->chunks; at->chunk++, at->slot = 0) {
+		const struct arena_chunk *c = &h->chunk[at->chunk];
+		uint32_t n = c->slots;
+
+		if (c->kind != kind)
+			continue;
+		if (a->pool[kind].chunk == at->chunk)
+			n -= a->pool[kind].left;
+		if (at->slot < n)
+			return (uint8_t *)(uintptr_t)c->self +
+			       (size_t)at->slot++ * h->size[kind];
+	}
+	return NULL;
 }
 
 uint64_t arena_bytes(const struct arena *a)
@@ -228,8 +296,10 @@ int arena_begin(struct arena *a)
 		rc = copy_piece(a, (void *)(uintptr_t)c->self,
 				chunk_bytes(h, c), undo + c->offset);
 	}
-	if (rc)
+	if (rc) { /* the next chunk is made of zeros */
+		(void)!ftruncate(a->fd, (off_t)undo);
 		return rc;
+	}
 	__atomic_store_n(&h->undo, undo, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -335,4 +405,97 @@ bool arena_locate(struct arena_image *i, uint64_t pointer,
 		return true;
 	}
 	return false;
+}
+
+/* -- as it is ------------------------------------------------------------------------- */
+
+static int map_all(struct arena *a)
+{
+	struct arena_head *h;
+	uint32_t n;
+
+	a->head = mmap(NULL, head_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		       a->fd, 0);
+	if (a->head == MAP_FAILED) {
+		a->head = NULL;
+		return -EAGAIN;
+	}
+	h = a->head;
+	for (n = 0; n < h->chunks; n++) {
+		const struct arena_chunk *c = &h->chunk[n];
+
+		if (!map_at(a, c->self, chunk_bytes(h, c), c->offset))
+			break;
+	}
+	if (n == h->chunks)
+		return 0;
+	while (n--)
+		munmap((void *)(uintptr_t)h->chunk[n].self,
+		       chunk_bytes(h, &h->chunk[n]));
+	munmap(h, head_bytes());
+	return -EAGAIN;
+}
+
+/* Where the one before was in its chunks. */
+static void find_pools(struct arena *a)
+{
+	const struct arena_head *h = a->head;
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < h->chunks; i++) {
+		const struct arena_chunk *c = &h->chunk[i];
+		struct pool *pool = &a->pool[c->kind];
+		uint32_t used = MIN(h->used[c->kind], c->slots);
+
+		pool->chunk = i;
+		pool->slots = c->slots;
+		pool->left = c->slots - used;
+		pool->next = (uint8_t *)(uintptr_t)c->self +
+			     (size_t)used * h->size[c->kind];
+		end = c->self + chunk_bytes(h, c);
+	}
+	for (uint32_t k = 0; k < ARENA_KINDS; k++)
+		a->unused += (uint64_t)a->pool[k].left * h->size[k];
+	if (end >= PLACE_FIRST && end < PLACE_FIRST + PLACES * PLACE_BYTES)
+		a->place = end;
+}
+
+static bool is_simple(const struct arena_image *i, const struct arena_chunk *c)
+{
+	const struct arena_head *h = i->live;
+
+	return h->used[c->kind] && whole_pages(c->self) == c->self &&
+	       whole_pages(c->offset) == c->offset && h->end <= i->len &&
+	       c->offset + chunk_bytes(h, c) <= h->end;
+}
+
+int arena_adopt(int fd, const uint32_t size[ARENA_KINDS], struct arena **ret)
+{
+	struct arena_image i;
+	struct arena *a;
+	bool simple;
+	int rc = arena_open(fd, size, &i);
+
+	if (rc)
+		return rc;
+	simple = !i.live->undo && i.live->chunks;
+	for (uint32_t k = 0; simple && k < i.live->chunks; k++)
+		simple = is_simple(&i, &i.live->chunk[k]);
+	arena_close(&i);
+	if (!simple)
+		return -EAGAIN;
+	a = xcalloc(1, sizeof(*a));
+	a->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	rc = a->fd < 0 ? -EAGAIN : map_all(a);
+	if (rc) {
+		if (a->fd >= 0)
+			close(a->fd);
+		free(a);
+		return rc;
+	}
+	/* a copy that was never completed; what comes next is made of zeros */
+	(void)!ftruncate(a->fd, (off_t)a->head->end);
+	find_pools(a);
+	*ret = a;
+	return 0;
 }

@@ -5,15 +5,16 @@
  *
  * A shared arena lives in a memfd, which the keeper holds as well: what the
  * daemon wrote is still there when it was killed, at any instruction, and the
- * next daemon reads it (arena_open) and makes an arena of its own. It costs no
- * memory beyond that of the objects. A memfd's file:
+ * next daemon goes on with it (arena_adopt) or, where its addresses are taken,
+ * reads it (arena_open) and makes an arena of its own. It costs no memory beyond
+ * that of the objects. A memfd's file:
  *
  *	struct arena_head   at 0, whole pages
  *	chunks              as told by head.chunk[]
  *	a copy of the file  at head.undo, while objects are changed together
  *
  * Pointers between objects are those of the process that wrote them; a chunk
- * says where it was mapped.
+ * says where it was mapped. Chunks are mapped where hardly anything else is.
  *
  * Threads: the caller's lock.
  */
@@ -61,6 +62,9 @@ struct arena_head {
 				     * switch from it; len 0 none */
 	struct intents intents;
 	struct arena_chunk chunk[ARENA_CHUNKS];
+	/* objects of the last chunk of each kind that were ever taken; 0: not
+	 * known (nothing was written here at first) */
+	uint32_t used[ARENA_KINDS];
 };
 
 struct arena;
@@ -83,6 +87,20 @@ uint64_t arena_bytes(const struct arena *a);
  * -ENOMEM: it is not so. */
 int arena_begin(struct arena *a);
 void arena_commit(struct arena *a);
+
+/* The next object that was ever taken, also if it was given back; NULL: there is
+ * no more. at: zero at first. */
+struct arena_place {
+	uint32_t chunk, slot;
+};
+void *arena_next(struct arena *a, enum arena_kind kind,
+		 struct arena_place *at);
+
+/* The arena another process left in fd, as it is, with all pointers right. That
+ * process must be gone. What was given back is not known any more: the caller
+ * gives it again. -EBADMSG as arena_open; -EAGAIN: not possible here, nothing
+ * was changed. */
+int arena_adopt(int fd, const uint32_t size[ARENA_KINDS], struct arena **ret);
 
 /* What another process left. */
 struct arena_image {

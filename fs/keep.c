@@ -206,7 +206,7 @@ static int read_init(struct kept_mount *k, const json_t *v)
 	return 0;
 }
 
-static int read_mount(struct kept_mount *k, const json_t *v)
+static int read_mount(struct kept_mount *k, const json_t *v, bool gone)
 {
 	int rc;
 
@@ -235,11 +235,12 @@ static int read_mount(struct kept_mount *k, const json_t *v)
 		return fail(-EBADMSG, "its state is incomplete");
 	rc = read_init(k, v);
 	if (!rc)
-		rc = node_table_restore(k->kept->fd[KEEP_NODES], &k->nodes);
+		rc = node_table_restore(k->kept->fd[KEEP_NODES], gone,
+					&k->nodes);
 	return rc ? rc : read_revision(k, which(k, v));
 }
 
-int kept_mount_read(struct kept *x, struct kept_mount **ret)
+int kept_mount_read(struct kept *x, bool gone, struct kept_mount **ret)
 {
 	struct kept_mount *k = xcalloc(1, sizeof(*k));
 	const char *line = strchr(x->text, '\n');
@@ -250,7 +251,7 @@ int kept_mount_read(struct kept *x, struct kept_mount **ret)
 	rc = line ? json_parse(line + 1, strlen(line + 1), "its state", &doc)
 		  : fail(-EBADMSG, "its state is no text of ours");
 	if (!rc)
-		rc = read_mount(k, doc);
+		rc = read_mount(k, doc, gone);
 	json_decref(doc);
 	if (rc) {
 		kept_mount_free(k); /* and x */

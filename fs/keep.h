@@ -29,8 +29,8 @@ struct kept_mount {
 	struct node_table *nodes; /* restored; taken */
 };
 
-/* Takes x. -EBADMSG with a text. */
-int kept_mount_read(struct kept *x, struct kept_mount **ret);
+/* Takes x. gone: as node_table_restore. -EBADMSG with a text. */
+int kept_mount_read(struct kept *x, bool gone, struct kept_mount **ret);
 void kept_mount_free(struct kept_mount *k);
 /* Times noted for a read-only mount. */
 void kept_mount_times(const struct kept_mount *k, struct times *t);

@@ -18,14 +18,21 @@ const uint32_t node_sizes[ARENA_KINDS] = {
 	[ARENA_DIR] = sizeof(struct dir),
 };
 
-struct node_table *node_table_new(const struct scorpio_id *root, bool kept)
+struct node_table *node_table_of(struct arena *a)
 {
 	struct node_table *t = xcalloc(1, sizeof(*t));
 
 	pthread_mutex_init(&t->lock, NULL);
 	t->mask = 1023;
 	t->buckets = xcalloc(t->mask + 1, sizeof(*t->buckets));
-	t->arena = arena_new(node_sizes, kept);
+	t->arena = a;
+	return t;
+}
+
+struct node_table *node_table_new(const struct scorpio_id *root, bool kept)
+{
+	struct node_table *t = node_table_of(arena_new(node_sizes, kept));
+
 	if (arena_head(t->arena))
 		arena_head(t->arena)->root = *root;
 	t->root = node_add_locked(t, NODE_ROOT, root);
@@ -108,30 +115,37 @@ struct node *node_find(struct node_table *t, uint64_t ino)
 	return n;
 }
 
-#define EACH_SLICE 4096 /* buckets looked at without letting others in */
+#define EACH_SLICE 4096 /* nodes looked at without letting others in */
 
-/* Buckets only ever move up when the table grows: none is missed. */
+struct node *node_next_locked(struct node_table *t, struct arena_place *at)
+{
+	struct node *n;
+
+	while ((n = arena_next(t->arena, ARENA_NODE, at)) && !n->ino)
+		;
+	return n;
+}
+
 void node_each(struct node_table *t,
 	       void (*fn)(void *ctx, const struct node *n), void *ctx)
 {
-	size_t i = 0, end;
-	bool more = true;
+	struct arena_place at = { 0 };
+	struct node *n;
 
-	while (more) {
-		pthread_mutex_lock(&t->lock);
-		end = MIN(i + EACH_SLICE, t->mask + 1);
-		for (; i < end; i++)
-			for (struct node *n = t->buckets[i]; n; n = n->next)
-				if (n != t->root)
-					fn(ctx, n);
-		more = i <= t->mask;
-		pthread_mutex_unlock(&t->lock);
-	}
+	do {
+		lock_scope(&t->lock);
+		for (size_t i = 0; i < EACH_SLICE; i++) {
+			n = node_next_locked(t, &at);
+			if (!n)
+				break;
+			if (n != t->root)
+				fn(ctx, n);
+		}
+	} while (n);
 }
 
-static void grow(struct node_table *t)
+static void resize(struct node_table *t, size_t mask)
 {
-	size_t mask = t->mask * 2 + 1;
 	struct node **buckets = xcalloc(mask + 1, sizeof(*buckets));
 
 	for (size_t i = 0; i <= t->mask; i++) {
@@ -144,6 +158,16 @@ static void grow(struct node_table *t)
 	free(t->buckets);
 	t->buckets = buckets;
 	t->mask = mask;
+}
+
+void node_reserve_locked(struct node_table *t, size_t count)
+{
+	size_t mask = t->mask;
+
+	while (count > 2 * mask)
+		mask = mask * 2 + 1;
+	if (mask != t->mask)
+		resize(t, mask);
 }
 
 static uint64_t next_ino(uint64_t ino)
@@ -178,8 +202,7 @@ struct node *node_add_locked(struct node_table *t, uint64_t ino,
 {
 	struct node *n;
 
-	if (t->count > 2 * t->mask)
-		grow(t);
+	node_reserve_locked(t, t->count);
 	n = arena_take(t->arena, ARENA_NODE);
 	n->lookups = 1;
 	if (tree) {
@@ -455,13 +478,13 @@ static void tell_names(struct move *x, const struct node *n)
 static void collect(struct move *x)
 {
 	struct node_table *t = x->t;
+	struct arena_place at = { 0 };
+	struct node *n;
 
 	x->nodes = xcalloc(t->count + 1, sizeof(*x->nodes));
-	for (size_t i = 0; i <= t->mask; i++) {
-		for (struct node *n = t->buckets[i]; n; n = n->next) {
-			x->nodes[x->n++] = n;
-			node_count_locked(n); /* stays while nodes are moved */
-		}
+	while ((n = node_next_locked(t, &at))) {
+		x->nodes[x->n++] = n;
+		node_count_locked(n); /* stays while nodes are moved */
 	}
 }
 

@@ -147,11 +147,12 @@ bool node_switch(struct node_table *t, const struct delta *d,
 
 /* The memfd that holds the table, or -1. Borrowed. */
 int node_table_fd(const struct node_table *t);
-/* The table another process left in fd, as a new one. What was being made or
- * removed when it died is not in it. The changes must be told next
- * (node_table_link for each, then node_table_changes), and then
- * node_table_settle. -EBADMSG with a text: not a table of this format. */
-int node_table_restore(int fd, struct node_table **ret);
+/* The table another process left in fd. What was being made or removed when it
+ * died is not in it. The changes must be told next (node_table_link for each,
+ * then node_table_changes), and then node_table_settle. gone: that process is no
+ * more, so its table may be gone on with, which is much faster than a new one
+ * with the same in it. -EBADMSG with a text: not a table of this format. */
+int node_table_restore(int fd, bool gone, struct node_table **ret);
 /* That inode has a cnode. No request yet. */
 void node_table_link(struct node_table *t, struct cnode *c);
 /* Count children, let go of what nobody needs. */

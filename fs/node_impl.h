@@ -23,10 +23,17 @@ struct node_table {
 
 extern const uint32_t node_sizes[ARENA_KINDS];
 
+/* Takes the arena; no node, no root. */
+struct node_table *node_table_of(struct arena *a);
+
 /* lock held, all of them */
 struct node *node_find_locked(struct node_table *t, uint64_t ino);
 struct node *node_add_locked(struct node_table *t, uint64_t ino,
 			     const struct scorpio_id *tree);
+/* Room for that many in all. */
+void node_reserve_locked(struct node_table *t, size_t count);
+/* The next known node, in the order of memory. */
+struct node *node_next_locked(struct node_table *t, struct arena_place *at);
 /* One lookup more, or some less. */
 void node_count_locked(struct node *n);
 void node_uncount_locked(struct node *n, uint64_t count);

@@ -14,6 +14,11 @@
  *	                      never too low: counted before the reply.
  * `next`, `children` and pointers to cnodes are made anew. A switch changes
  * many nodes together: its copy counts until it is over.
+ *
+ * The table is gone on with where it lies (adopt), so that everybody waits for
+ * one walk over it, and no more is written to it than its own daemon could have
+ * been killed at. Where that cannot be (its addresses are in use, a switch was
+ * under way, it is damaged) a new one is made from it.
  */
 #include "fs/node_impl.h"
 
@@ -94,10 +99,11 @@ static void each_slot(struct restore *x,
 			fn(x, i, k);
 }
 
-int node_table_restore(int fd, struct node_table **ret)
+static int copy(int fd, struct node_table **ret)
 {
 	struct restore *x = xcalloc(1, sizeof(*x));
 	const struct arena_head *h;
+	size_t slots = 0;
 	int rc = arena_open(fd, node_sizes, &x->image);
 
 	if (rc) {
@@ -106,10 +112,13 @@ int node_table_restore(int fd, struct node_table **ret)
 	}
 	h = x->image.head;
 	x->table = node_table_new(&h->root, true);
-	for (uint32_t i = 0; i < h->chunks; i++)
-		if (h->chunk[i].kind == ARENA_NODE)
-			x->made[i] = xcalloc(h->chunk[i].slots,
-					     sizeof(*x->made[i]));
+	for (uint32_t i = 0; i < h->chunks; i++) {
+		if (h->chunk[i].kind != ARENA_NODE)
+			continue;
+		x->made[i] = xcalloc(h->chunk[i].slots, sizeof(*x->made[i]));
+		slots += h->chunk[i].slots;
+	}
+	node_reserve_locked(x->table, slots);
 	each_slot(x, make_node);
 	each_slot(x, set_parent);
 	if (arena_head(x->table->arena)) {
@@ -123,6 +132,138 @@ int node_table_restore(int fd, struct node_table **ret)
 	arena_close(&x->image);
 	free(x);
 	return 0;
+}
+
+/* -- as it is ------------------------------------------------------------------------ */
+
+struct adoption {
+	struct node_table *table;
+	struct arena_image image; /* of the same, to check pointers */
+	const struct node *parent; /* the last one that was right */
+	uint8_t *dirs[ARENA_CHUNKS]; /* of each slot: it is some node's */
+};
+
+static bool claim_dir(struct adoption *x, const struct dir *dir)
+{
+	uint32_t chunk, slot;
+
+	if (!arena_locate(&x->image, (uintptr_t)dir, ARENA_DIR, &chunk,
+			  &slot) ||
+	    x->dirs[chunk][slot])
+		return false;
+	x->dirs[chunk][slot] = 1;
+	return true;
+}
+
+static bool is_parent(struct adoption *x, const struct node *p)
+{
+	uint32_t chunk, slot;
+
+	if (p == x->parent)
+		return true;
+	if (!arena_locate(&x->image, (uintptr_t)p, ARENA_NODE, &chunk, &slot) ||
+	    !p->ino || !p->dir)
+		return false;
+	x->parent = p;
+	return true;
+}
+
+static bool adopt_node(struct adoption *x, struct node *n)
+{
+	struct node_table *t = x->table;
+
+	if (n->dir && !claim_dir(x, n->dir))
+		return false;
+	if (n->ino == NODE_ROOT) {
+		if (t->root || !n->dir)
+			return false;
+		t->root = n;
+		n->index = 0;
+	}
+	if (n->ino & NODE_GHOST)
+		t->ghosts = MAX(t->ghosts, n->ino & ~NODE_GHOST);
+	if (n->index == NODE_CHANGED || n == t->root || n->ino & NODE_GHOST ||
+	    !is_parent(x, n->parent))
+		n->parent = NULL;
+	if (n->dir) {
+		n->dir->children = 0;
+		n->dir->delta = NULL;
+		n->dir->children_wanted = false;
+	}
+	n->next = t->buckets[n->ino & t->mask];
+	t->buckets[n->ino & t->mask] = n;
+	t->count++;
+	t->dirs += n->dir != NULL;
+	return true;
+}
+
+/* Those that no node has. */
+static void give_dirs(struct adoption *x)
+{
+	const struct arena_head *h = x->image.head;
+	struct arena *a = x->table->arena;
+	struct arena_place at = { 0 };
+	void *p;
+
+	while ((p = arena_next(a, ARENA_DIR, &at)))
+		if (!x->dirs[at.chunk][at.slot - 1])
+			arena_give(a, ARENA_DIR, p);
+	for (uint32_t i = 0; i < h->chunks; i++)
+		free(x->dirs[i]);
+}
+
+static bool adopt_all(struct adoption *x)
+{
+	struct node_table *t = x->table;
+	const struct arena_head *h = arena_head(t->arena);
+	struct arena_place at = { 0 };
+	struct node *n;
+	size_t slots = 0;
+	bool ok = true;
+
+	x->image.head = h;
+	for (uint32_t i = 0; i < h->chunks; i++) {
+		if (h->chunk[i].kind == ARENA_DIR)
+			x->dirs[i] = xcalloc(h->chunk[i].slots, 1);
+		else
+			slots += h->chunk[i].slots;
+	}
+	node_reserve_locked(t, slots);
+	while (ok && (n = arena_next(t->arena, ARENA_NODE, &at))) {
+		if (n->ino)
+			ok = adopt_node(x, n);
+		else
+			arena_give(t->arena, ARENA_NODE, n);
+	}
+	give_dirs(x);
+	return ok && t->root;
+}
+
+static int adopt(int fd, struct node_table **ret)
+{
+	struct adoption *x;
+	struct arena *a;
+	bool ok;
+	int rc = arena_adopt(fd, node_sizes, &a);
+
+	if (rc)
+		return rc;
+	x = xcalloc(1, sizeof(*x));
+	x->table = node_table_of(a);
+	ok = adopt_all(x);
+	if (ok)
+		*ret = x->table;
+	else
+		node_table_free(x->table);
+	free(x);
+	return ok ? 0 : -EAGAIN;
+}
+
+int node_table_restore(int fd, bool gone, struct node_table **ret)
+{
+	if (gone && !adopt(fd, ret))
+		return 0;
+	return copy(fd, ret);
 }
 
 void node_table_link(struct node_table *t, struct cnode *c)
@@ -145,34 +286,39 @@ static bool is_half(const struct node_table *t, const struct node *n)
 	return n->index == NODE_CHANGED ? !n->changed : !n->parent;
 }
 
-static struct node **all_nodes(struct node_table *t, size_t *ret_n)
+/* Counts children; returns how many nodes nobody needs by themselves. */
+static size_t count_children(struct node_table *t)
 {
-	struct node **list = xcalloc(t->count + 1, sizeof(*list));
-	size_t n = 0;
+	struct arena_place at = { 0 };
+	struct node *n;
+	size_t idle = 0;
 
-	for (size_t i = 0; i <= t->mask; i++)
-		for (struct node *at = t->buckets[i]; at; at = at->next)
-			list[n++] = at;
-	*ret_n = n;
-	return list;
+	while ((n = node_next_locked(t, &at))) {
+		if (is_half(t, n)) {
+			n->parent = NULL;
+			n->index = 0;
+			n->lookups = 0;
+		} else if (n->index != NODE_CHANGED && n->parent) {
+			n->parent->dir->children++;
+		}
+		idle += !n->lookups;
+	}
+	return idle;
 }
 
 void node_table_settle(struct node_table *t)
 {
-	size_t count;
-	struct node **list = all_nodes(t, &count);
+	size_t count = count_children(t), k = 0;
+	struct node **list = xcalloc(count + 1, sizeof(*list)), *n;
+	struct arena_place at = { 0 };
 
-	for (size_t i = 0; i < count; i++) {
-		if (is_half(t, list[i])) {
-			list[i]->parent = NULL;
-			list[i]->index = 0;
-			list[i]->lookups = 0;
-		} else if (list[i]->index != NODE_CHANGED && list[i]->parent) {
-			list[i]->parent->dir->children++;
-		}
-		node_count_locked(list[i]); /* stays while others go */
+	while (k < count && (n = node_next_locked(t, &at))) {
+		if (n->lookups)
+			continue;
+		list[k++] = n;
+		node_count_locked(n); /* stays while others go */
 	}
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < k; i++) {
 		node_uncount_locked(list[i], 1);
 		node_release_locked(t, list[i]);
 	}
@@ -194,14 +340,14 @@ struct intents *node_table_intents(struct node_table *t)
 uint64_t *node_numbers(struct node_table *t, size_t *ret_n)
 {
 	lock_scope(&t->lock);
-	size_t count, n = 0;
-	struct node **list = all_nodes(t, &count);
-	uint64_t *numbers = xcalloc(count + 1, sizeof(*numbers));
+	uint64_t *numbers = xcalloc(t->count + 1, sizeof(*numbers));
+	struct arena_place at = { 0 };
+	struct node *at_node;
+	size_t n = 0;
 
-	for (size_t i = 0; i < count; i++)
-		if (!(list[i]->ino & (NODE_GHOST | NODE_BUCKET)))
-			numbers[n++] = list[i]->ino;
-	free(list);
+	while ((at_node = node_next_locked(t, &at)))
+		if (!(at_node->ino & (NODE_GHOST | NODE_BUCKET)))
+			numbers[n++] = at_node->ino;
 	*ret_n = n;
 	return numbers;
 }

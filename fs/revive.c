@@ -187,7 +187,7 @@ static void revive(struct fs *f, struct kept *x,
 	int rc;
 
 	memcpy(name, x->name, sizeof(name));
-	rc = kept_mount_read(x, &k);
+	rc = kept_mount_read(x, true, &k);
 	if (!rc)
 		rc = one(f, k, &r, &info);
 	if (rc) {
@@ -222,7 +222,7 @@ int fs_can_revive(struct keeper *keeper, const char *state_dir)
 						  strcspn(x->text, "\n"));
 		cleanup_free char *changes = NULL;
 
-		rc = kept_mount_read(x, &k);
+		rc = kept_mount_read(x, false, &k);
 		if (rc)
 			return fail_prefix(rc, "%s could not go on", dir);
 		if (k->workspace)

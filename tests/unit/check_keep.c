@@ -4,11 +4,13 @@
 #include "core/base.h"
 
 #include "core/error.h"
+#include "fs/arena.h"
 #include "fs/keep.h"
 #include "fs/node.h"
 
 #include <check.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #define A20 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B20 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -47,7 +49,7 @@ static int read_text(const char *text, struct kept_mount **ret)
 		x->fd[i] = -1;
 	x->fd[KEEP_NODES] = fcntl(node_table_fd(table), F_DUPFD_CLOEXEC, 3);
 	x->text = xstrdup(text);
-	return kept_mount_read(x, ret);
+	return kept_mount_read(x, false, ret);
 }
 
 static void refused(const char *text, const char *why)
@@ -140,7 +142,7 @@ START_TEST(inodes_are_the_same_in_the_next_process)
 	enter(d, "f", 2, false);
 	gone = enter(d, "gone", 3, false);
 	node_forget(table, gone->ino, 1);
-	ck_assert_int_eq(node_table_restore(node_table_fd(table), &next), 0);
+	ck_assert_int_eq(node_table_restore(node_table_fd(table), false, &next), 0);
 	node_table_settle(next);
 	node_count(next, &nodes, &bytes);
 	ck_assert_uint_eq(nodes, 3);
@@ -158,6 +160,161 @@ START_TEST(inodes_are_the_same_in_the_next_process)
 }
 END_TEST
 
+/* -- gone on with where it lies -------------------------------------------------- */
+
+#define DIRS 40
+#define FILES 200
+
+/* Directories of files, and every seventh file forgotten again. */
+static void fill(void)
+{
+	char name[16];
+
+	for (uint32_t i = 0; i < DIRS; i++) {
+		struct node *d;
+
+		snprintf(name, sizeof(name), "d%u", i);
+		d = enter(node_root(table), name, i, true);
+		for (uint32_t k = 0; k < FILES; k++) {
+			struct node *f;
+
+			snprintf(name, sizeof(name), "f%u", k);
+			f = enter(d, name, k, k % 50 == 0);
+			if (k % 7 == 0)
+				node_forget(table, f->ino, 1);
+		}
+	}
+}
+
+/* Its process is gone, its memory is not. The descriptor is the caller's. */
+static int die(void)
+{
+	int fd = fcntl(node_table_fd(table), F_DUPFD_CLOEXEC, 3);
+
+	ck_assert_int_ge(fd, 0);
+	node_table_free(table);
+	table = NULL;
+	return fd;
+}
+
+static void same_node(void *ctx, const struct node *n)
+{
+	const struct node *other = node_find(ctx, n->ino);
+
+	ck_assert_ptr_nonnull(other);
+	ck_assert_uint_eq(n->lookups, other->lookups);
+	ck_assert_uint_eq(n->index, other->index);
+	ck_assert_uint_eq(n->parent->ino, other->parent->ino);
+	ck_assert_int_eq(!n->dir, !other->dir);
+	if (n->dir) {
+		ck_assert_uint_eq(n->dir->key, other->dir->key);
+		ck_assert_uint_eq(n->dir->children, other->dir->children);
+		ck_assert_mem_eq(&n->dir->tree, &other->dir->tree, 21);
+	}
+}
+
+static void same_table(struct node_table *a, struct node_table *b)
+{
+	uint64_t n, m, bytes;
+
+	node_count(a, &n, &bytes);
+	node_count(b, &m, &bytes);
+	ck_assert_uint_eq(n, m);
+	node_each(a, same_node, b);
+}
+
+START_TEST(a_table_is_gone_on_with)
+{
+	struct node_table *copy;
+	uint64_t n, bytes, after;
+	uintptr_t was;
+	int fd;
+
+	fill();
+	node_forget(table, enter(node_root(table), "gone", 99, true)->ino, 1);
+	was = (uintptr_t)node_find(table, node_ino(NODE_ROOT, "d3", 2));
+	ck_assert_int_eq(node_table_restore(node_table_fd(table), false,
+					    &copy), 0);
+	node_table_settle(copy);
+	fd = die();
+	for (int i = 0; i < 3; i++) { /* one daemon after the other */
+		ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+		node_table_settle(table);
+		same_table(table, copy);
+		close(fd);
+#ifndef __SANITIZE_THREAD__ /* it has its own idea of addresses */
+		ck_assert_uint_eq((uintptr_t)node_find(
+					  table, node_ino(NODE_ROOT, "d3", 2)),
+				  was);
+#endif
+		fd = die();
+	}
+	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+	close(fd);
+	node_table_settle(table);
+	/* what was given back is used again before there is more */
+	node_count(table, &n, &bytes);
+	enter(node_find(table, node_ino(NODE_ROOT, "d3", 2)), "new", 900,
+	      true);
+	node_count(table, &n, &after);
+	ck_assert_uint_eq(bytes, after);
+	node_table_free(copy);
+}
+END_TEST
+
+START_TEST(what_was_half_made_is_let_go)
+{
+	struct node *d, *half, *lost;
+	uint64_t half_ino, lost_ino, d_ino;
+	int fd;
+
+	fill();
+	d = enter(node_root(table), "d", 4, true);
+	half = enter(d, "half", 1, true);
+	lost = enter(d, "lost", 2, false);
+	d_ino = d->ino;
+	half_ino = half->ino;
+	lost_ino = lost->ino;
+	half->parent = NULL;
+	lost->parent = (struct node *)(uintptr_t)0x1000;
+	d->lookups = 0;
+	fd = die();
+	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+	close(fd);
+	node_table_settle(table);
+	ck_assert_ptr_null(node_find(table, half_ino));
+	ck_assert_ptr_null(node_find(table, lost_ino));
+	ck_assert_ptr_null(node_find(table, d_ino)); /* nobody needs it */
+	ck_assert_ptr_nonnull(node_find(table, node_ino(NODE_ROOT, "d3", 2)));
+}
+END_TEST
+
+/* Where it cannot be gone on with, a new one has the same in it: its place is
+ * in use, or what was there was written before it was known where it ends. */
+START_TEST(a_table_that_must_be_copied)
+{
+	struct arena_head *h;
+	struct node_table *next;
+	int fd;
+
+	fill();
+	ck_assert_int_eq(node_table_restore(node_table_fd(table), true,
+					    &next), 0);
+	node_table_settle(next);
+	same_table(next, table);
+	fd = die();
+	h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(h, MAP_FAILED);
+	memset(h->used, 0, sizeof(h->used)); /* as before there was such */
+	munmap(h, sizeof(*h));
+	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+	close(fd);
+	node_table_settle(table);
+	same_table(table, next);
+	node_table_free(next);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("keep");
@@ -171,6 +328,9 @@ int main(void)
 	tcase_add_test(t, in_a_switch_the_inodes_decide);
 	tcase_add_test(t, others_are_refused_with_a_reason);
 	tcase_add_test(t, inodes_are_the_same_in_the_next_process);
+	tcase_add_test(t, a_table_is_gone_on_with);
+	tcase_add_test(t, what_was_half_made_is_let_go);
+	tcase_add_test(t, a_table_that_must_be_copied);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
