@@ -83,6 +83,8 @@ struct keeper_options {
 	const char *directory; /* it is started in; NULL: this one */
 	int64_t hang_ms; /* silent for this long: it is replaced; 0 never */
 	int64_t retry_ms; /* between deaths, at first; 0: 100 ms */
+	int64_t away_ms; /* nobody served for so long: mounts are given up; 0:
+			  * 5 min */
 	/* The daemon serves for the first time. May be NULL. */
 	void (*ready)(void *ctx);
 	void *ctx;

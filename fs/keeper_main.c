@@ -24,16 +24,18 @@
 #define START_S 120  /* from start to service */
 #define STOP_S 60    /* from SIGTERM to the end */
 #define CHECK_S 30   /* of a program that shall take over */
-#define YOUNG_NS (2 * NS_PER_S)
+#define YOUNG_NS (2 * NS_PER_S) /* who serves for longer is healthy */
+#define AWAY_MS 300000ll /* whoever uses a mount has waited long enough */
 #define REPLACE_MS 500 /* for the answer that tells of it */
 #define RETRY_MS 100ll
 #define EXIT_FAILED 1
 
-/* weights of deaths; what is reached without a good life in between */
-#define BAD 4
-#define KILLED 1
-#define DROP_MOUNTS (8 * BAD) /* about 10 s */
-#define GIVE_UP (12 * BAD)
+/* Failures: deaths of its own, in a row, none of them healthy before. That it is
+ * killed from outside is none, however often: mounts are given up when nobody
+ * served for too long. */
+#define DROP_MOUNTS 8 /* about 10 s */
+#define GIVE_UP 12
+#define KILLS_AT_ONCE 8 /* in a row; then there is a pause between */
 
 struct state {
 	const struct keeper_options *o;
@@ -51,7 +53,8 @@ struct state {
 	unsigned tries; /* since then */
 	bool own_fault; /* one of those that died since was not killed from
 			 * outside */
-	int failures;
+	bool ended; /* this one was killed by us, for a reason */
+	int failures, kills;
 
 	struct spawned check; /* pid 0: none */
 	char *candidate;
@@ -80,7 +83,7 @@ static void start(struct state *s)
 			 s->served ? SPAWN_AGAIN : SPAWN_FIRST, &p)) {
 		log_error("keeper", "cannot start the daemon: %s",
 			  error_text(-EIO));
-		s->failures += BAD;
+		s->failures++;
 		s->start_at = now_ns() + NS_PER_S;
 		if (s->failures >= GIVE_UP || !s->served)
 			finish(s, EXIT_FAILED, false);
@@ -88,7 +91,7 @@ static void start(struct state *s)
 	}
 	s->pid = p.pid;
 	s->sock = p.sock;
-	s->serving = s->replacing = false;
+	s->serving = s->replacing = s->ended = false;
 	s->started = now_ns();
 	s->tries++;
 	snprintf(text, sizeof(text), "%d %llu %lld %d", (int)getpid(),
@@ -118,18 +121,36 @@ static void now_serves(struct state *s)
 
 /* -- down ---------------------------------------------------------------------------- */
 
+/* What its death says of the next one's life. */
+static void judge(struct state *s, int sig)
+{
+	/* one that hangs was healthy for as long as it said so */
+	int64_t end = s->ended ? s->beat : now_ns();
+	bool outside = sig == SIGKILL && !s->ended;
+
+	if (s->replacing || (s->serving && (outside ||
+					    end - s->ready >= YOUNG_NS)))
+		s->failures = s->kills = 0;
+	else if (outside)
+		s->kills++;
+	else
+		s->failures++;
+}
+
+/* How much longer may nobody serve; negative: it has been too long. */
+static int64_t patience(const struct state *s)
+{
+	int64_t ms = s->o->away_ms ? s->o->away_ms : AWAY_MS;
+
+	return s->lost + ms * NS_PER_MS - now_ns();
+}
+
 static void lost_daemon(struct state *s, int status)
 {
 	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-	bool young = now_ns() - s->ready < YOUNG_NS;
-	int shift;
 
+	judge(s, sig);
 	s->own_fault |= sig != SIGKILL;
-	if (s->replacing || (s->serving && sig == SIGKILL) ||
-	    (s->serving && !young))
-		s->failures = 0;
-	else
-		s->failures += sig == SIGKILL ? KILLED : BAD;
 	log_error("keeper", "the daemon (process %d) %s %d%s", s->pid,
 		  sig ? "was ended by signal" : "ended with code",
 		  sig ? sig : WEXITSTATUS(status),
@@ -141,15 +162,14 @@ static void lost_daemon(struct state *s, int status)
 		finish(s, EXIT_FAILED, false);
 		return;
 	}
-	if (s->failures >= DROP_MOUNTS &&
+	if ((s->failures >= DROP_MOUNTS || patience(s) < 0) &&
 	    table_drop_mounts(&s->table, false))
 		log_error("keeper", "it dies again and again: its mounts are "
 			  "given up, who uses them gets errors");
-	shift = MIN(s->failures / BAD, 5);
 	s->start_at = now_ns();
-	if (s->failures >= BAD) /* the first that are killed: at once */
+	if (s->failures || s->kills > KILLS_AT_ONCE)
 		s->start_at += ((s->o->retry_ms ? s->o->retry_ms : RETRY_MS)
-				<< shift) * NS_PER_MS;
+				<< MIN(s->failures, 5)) * NS_PER_MS;
 }
 
 static void handle(struct state *s);
@@ -327,7 +347,8 @@ static void watch(struct state *s)
 	}
 	if (!why)
 		return;
-	s->own_fault |= !s->replacing;
+	s->ended = !s->replacing;
+	s->own_fault |= s->ended;
 	log_warn("keeper", "the daemon (process %d) %s", s->pid, why);
 	kill(s->pid, SIGKILL);
 }

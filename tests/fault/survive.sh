@@ -52,8 +52,7 @@ check_load() {
     done
     true
 }
-# at any moment, also while one starts; but one in four gets to serve, or the
-# keeper would take it for one that cannot live
+# at any moment, also while one starts; one in four gets to serve
 for ((k = 1; k <= kills; k++)); do
     sleep "0.$((RANDOM % 5 + 1))"
     served=$(times_served "$log")

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #define RETRY_MS 3
+#define AWAY_MS 500
 
 static char story[64];
 
@@ -146,6 +147,59 @@ static int play_fails(struct keeper *k)
 	_exit(1);
 }
 
+static bool has_mount(struct keeper *k)
+{
+	struct kept *x = keeper_take(k, KEEPER_MOUNT);
+
+	kept_free(x);
+	return x;
+}
+
+/* Serves once, with a mount; then is killed before it serves, very often. */
+static int play_killed(struct keeper *k)
+{
+	if (!keeper_restarts(k)) {
+		if (keeper_put(k, KEEPER_MOUNT "1", NULL, 0, "/nowhere\n"))
+			return 9;
+		keeper_serve(k, yes, NULL);
+	}
+	if (keeper_restarts(k) < 60)
+		raise(SIGKILL);
+	keeper_serve(k, yes, NULL);
+	tell(has_mount(k) ? "has its mount" : "lost its mount");
+	return stop(k, 0);
+}
+
+/* The same without an end: those who wait are told at last. */
+static int play_lost(struct keeper *k)
+{
+	if (!keeper_restarts(k)) {
+		if (keeper_put(k, KEEPER_MOUNT "1", NULL, 0, "/nowhere\n"))
+			return 9;
+		keeper_serve(k, yes, NULL);
+		raise(SIGKILL);
+	}
+	if (has_mount(k))
+		raise(SIGKILL);
+	keeper_serve(k, yes, NULL);
+	tell(now_ns() - keeper_lost_ns(k) >= AWAY_MS * NS_PER_MS
+		     ? "lost its mount" : "lost it too soon");
+	return stop(k, 0);
+}
+
+/* Never says that it lives: that is not killed from outside. */
+static int play_numb(struct keeper *k)
+{
+	if (!keeper_restarts(k) &&
+	    keeper_put(k, KEEPER_MOUNT "1", NULL, 0, "/nowhere\n"))
+		return 9;
+	keeper_serve(k, keeper_restarts(k) < 8 ? no : yes, NULL);
+	if (keeper_restarts(k) < 8)
+		sleep(60);
+	tell(has_mount(k) ? "has its mount" : "lost its mount");
+	return stop(k, 0);
+}
+
 static int play(const char *part, const char *file)
 {
 	static const struct {
@@ -153,7 +207,9 @@ static int play(const char *part, const char *file)
 		int (*fn)(struct keeper *k);
 	} parts[] = { { "dies", play_dies },	 { "hangs", play_hangs },
 		      { "stopped", play_stopped }, { "upgrade", play_upgrade },
-		      { "never", play_never_ready }, { "fails", play_fails } };
+		      { "never", play_never_ready }, { "fails", play_fails },
+		      { "killed", play_killed }, { "lost", play_lost },
+		      { "numb", play_numb } };
 	struct keeper *k;
 
 	snprintf(story, sizeof(story), "%s", file);
@@ -190,7 +246,7 @@ static void check_told(const char *words)
 	ck_assert_str_eq(text, words);
 }
 
-static int run(const char *part, int64_t hang_ms)
+static int run(const char *part, int64_t hang_ms, int64_t away_ms)
 {
 	char name[32];
 	char self[] = "check_keeper";
@@ -198,7 +254,8 @@ static int run(const char *part, int64_t hang_ms)
 	struct keeper_options o = { .argv = argv,
 				    .program = "/proc/self/exe",
 				    .hang_ms = hang_ms, .ready = ready,
-				    .retry_ms = RETRY_MS };
+				    .retry_ms = RETRY_MS,
+				    .away_ms = away_ms };
 	int status, pid;
 
 	snprintf(name, sizeof(name), "%s", part);
@@ -228,21 +285,27 @@ static void teardown(void)
 
 static const struct {
 	const char *part;
-	int hang_ms, code;
+	int hang_ms, away_ms, code;
 	const char *words;
 } stories[] = {
 	/* what was left is found, and the code is passed on */
-	{ "dies", 0, 7, "found\n" },
-	{ "hangs", 600, 0, "hangs\nreplaced\n" },
+	{ "dies", 0, 0, 7, "found\n" },
+	{ "hangs", 600, 0, 0, "hangs\nreplaced\n" },
 	/* as if it hung; beats come every second */
-	{ "stopped", 2500, 0, "goes on\n" },
+	{ "stopped", 2500, 0, 0, "goes on\n" },
 	/* a new program is asked first */
-	{ "upgrade", 0, 0, "refused\naccepted\nthe new one\n" },
+	{ "upgrade", 0, 0, 0, "refused\naccepted\nthe new one\n" },
+	/* who kills it costs nobody a mount, but waiting has an end */
+	{ "killed", 0, 0, 0, "has its mount\n" },
+	{ "lost", 0, AWAY_MS, 0, "lost its mount\n" },
+	/* one that hangs each time */
+	{ "numb", 100, 0, 0, "lost its mount\n" },
 };
 
 START_TEST(a_story_ends_well)
 {
-	ck_assert_int_eq(run(stories[_i].part, stories[_i].hang_ms),
+	ck_assert_int_eq(run(stories[_i].part, stories[_i].hang_ms,
+			     stories[_i].away_ms),
 			 stories[_i].code);
 	check_told(stories[_i].words);
 }
@@ -250,7 +313,7 @@ END_TEST
 
 START_TEST(one_that_cannot_start_is_not_started_again)
 {
-	ck_assert_int_eq(run("never", 0), 3);
+	ck_assert_int_eq(run("never", 0, 0), 3);
 	ck_assert_str_eq(told(), "");
 }
 END_TEST
@@ -260,7 +323,7 @@ START_TEST(one_that_dies_at_once_is_given_up)
 	int64_t t = now_ns();
 	size_t deaths = 0;
 
-	ck_assert_int_eq(run("fails", 0), 1);
+	ck_assert_int_eq(run("fails", 0, 0), 1);
 	for (const char *p = told(); (p = strstr(p, "dies")); p++)
 		deaths++;
 	ck_assert_uint_ge(deaths, 8);
