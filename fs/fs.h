@@ -158,6 +158,9 @@ void fs_revive(struct fs *f,
 /* Could they go on with? -EBADMSG with a text: their state is of a format this
  * program does not read. Changes nothing. state_dir as in fs_options. */
 int fs_can_revive(struct keeper *k, const char *state_dir);
+/* Would every mount of this daemon outlive it? -EPERM with a text: one would
+ * not, and what to do. */
+int fs_can_be_replaced(struct fs *f);
 /* Has a thread that answers the kernel been stuck for less than max_ns? False:
  * all of them have been. */
 bool fs_lives(struct fs *f, int64_t max_ns);

@@ -132,6 +132,24 @@ static bool is_kept(const struct mount *m)
 	       session_can_resend(m);
 }
 
+int fs_can_be_replaced(struct fs *f)
+{
+	lock_scope(&f->lock);
+
+	for (const struct mount *m = f->mounts; m; m = m->next)
+		if (m->state == MOUNT_LIVE && !is_kept(m) &&
+		    !__atomic_load_n(&m->dead, __ATOMIC_ACQUIRE))
+			return fail(-EPERM, "%s would not outlive this "
+				    "process%s: unmount it first, or use "
+				    "scorpio stop and scorpio serve, which "
+				    "mounts it again", m->dir,
+				    session_can_resend(m)
+					    ? ""
+					    : " (the kernel is older than "
+					      "Linux 6.9)");
+	return 0;
+}
+
 void mount_keep(struct mount *m)
 {
 	if (is_kept(m))

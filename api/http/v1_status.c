@@ -260,9 +260,12 @@ static int post_reload(struct request *r)
 
 static int post_restart(struct request *r)
 {
-	struct keeper *k = daemon_keeper(request_ctx(r));
-	int e = keeper_replace(k, NULL, deadline_in_ms(REPLACE_MS));
+	struct daemon *d = request_ctx(r);
+	struct keeper *k = daemon_keeper(d);
+	int e = k ? fs_can_be_replaced(daemon_fs(d)) : 0;
 
+	if (!e)
+		e = keeper_replace(k, NULL, deadline_in_ms(REPLACE_MS));
 	cleanup_free char *why = e ? xstrdup(error_text(e)) : NULL;
 
 	if (e == -ENOTCONN || e == -EPERM) /* nothing has happened */

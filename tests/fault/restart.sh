@@ -43,6 +43,9 @@ start writer survive_writer "$SCRATCH/m/writer" "$SCRATCH/stop"
 writer=$PID
 start reader survive_reader "$SCRATCH/ro" "$SCRATCH/repo.sums" "$SCRATCH/stop"
 reader=$PID
+start client survive_client "$DAEMON_PORT" "$DAEMON_STORE/scorpio.sock" \
+    "$SCRATCH/stop"
+client=$PID
 wait_until 20 test -s "$SCRATCH/m/writer/log"
 
 # the same program, another setting
@@ -83,10 +86,10 @@ assert_eq "$(value daemon_pid)" "$old" "the process after a refusal"
 
 # nobody noticed
 touch "$SCRATCH/stop"
-for pid in "$writer" "$reader"; do
+for pid in "$writer" "$reader" "$client"; do
     wait_until 60 gone "$pid"
     wait "$pid" || {
-        cat "$SCRATCH/writer.log" "$SCRATCH/reader.log"
+        cat "$SCRATCH/writer.log" "$SCRATCH/reader.log" "$SCRATCH/client.log"
         fail "an error under scorpio restart"
     }
 done

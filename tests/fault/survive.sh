@@ -37,6 +37,8 @@ run_load builds survive_builds "$SCRATCH/built" "$SCRATCH/m" "$stop_file"
 run_load writer survive_writer "$SCRATCH/m/writer" "$stop_file"
 run_load reader survive_reader "$SCRATCH/m" "$SCRATCH/repo.sums" "$stop_file"
 run_load view survive_reader "$SCRATCH/ro" "$SCRATCH/repo.sums" "$stop_file"
+run_load client survive_client "$DAEMON_PORT" "$DAEMON_STORE/scorpio.sock" \
+    "$stop_file"
 run_load fsx "$FSX" -s "$RANDOM" -n 100000000 -l 200000 "$SCRATCH/m/fsx"
 run_load rand "$FSRAND" --seed "${POSIX_SEED:-$RANDOM}" --ops 100000000 \
     --check 2000 "$SCRATCH/m/rand" "$SCRATCH/twin/rand"
@@ -68,7 +70,7 @@ assert_eq "$DAEMON_PID" "$keeper"
 
 # -- the end of it
 touch "$stop_file"
-for name in builds writer reader view; do
+for name in builds writer reader view client; do
     ended_well "$name" "${load[$name]}"
 done
 for name in fsx rand; do

@@ -87,6 +87,33 @@ print(f"{n} files read")
 END
 }
 
+# survive_client PORT SOCKET STOP - connects to the daemon all the time, by TCP and
+# by its socket: one that is being replaced refuses nobody. What it was answering
+# when it died may be cut off.
+survive_client() {
+    python3 - "$@" <<'END'
+import os, socket, sys
+port, path, stop = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+answered = cut = 0
+while not os.path.exists(stop):
+    for family, address in ((socket.AF_INET, ("127.0.0.1", port)),
+                            (socket.AF_UNIX, path)):
+        with socket.socket(family) as s:
+            s.settimeout(100)
+            s.connect(address) # refused: the end
+            try:
+                s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+                          b"Connection: close\r\n\r\n")
+                ok = s.recv(64).startswith(b"HTTP/1.1 200")
+            except (ConnectionResetError, BrokenPipeError):
+                ok = False
+            answered += ok
+            cut += not ok
+assert answered > cut, f"{cut} of {answered + cut} connections cut off"
+print(f"{answered} answers, {cut} cut off")
+END
+}
+
 # survive_writer DIR STOP - rows with fsync, names made, moved and removed, an
 # unlinked file in use, a mapped one, a lock; checked all the time
 survive_writer() {
