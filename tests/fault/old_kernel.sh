@@ -18,14 +18,16 @@ head -c 30000 /dev/urandom >"$SCRATCH/repo/d/far"
 git_commit "$SCRATCH/repo" one
 publish "$SCRATCH/repo" repo.git
 start_fault_server "$SCRATCH/www"
-cc -shared -fPIC -O1 -o "$SCRATCH/old.so" "$TESTLIB/oldkernel.c" -ldl
+cc -shared -fPIC -O1 -o "$SCRATCH/old.so" "$TESTLIB/preload/oldkernel.c" -ldl
 write_config
 printf '[fs]\nread_ahead = 0\n' >>"$DAEMON_CONFIG"
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
     LD_PRELOAD=$SCRATCH/old.so start_daemon
 m=$SCRATCH/m
-mount_source "$FAULT_URL/repo.git" "$m" --rev main --workspace w
-ls -lR "$m" >/dev/null
+mount_source "$SCRATCH/repo" "$m" --workspace w
+view=$SCRATCH/view
+mount_source "$FAULT_URL/repo.git" "$view" --rev main
+ls -lR "$view" >/dev/null
 echo mine >"$m/mine"
 
 # -- restart: refused, with what to do; the same process goes on
@@ -39,11 +41,10 @@ assert_eq "$(cat "$m/mine")" mine
 # -- somebody waits for the server, somebody has a file open; the daemon dies
 fault_add '{"method":"POST","times":-1,"kind":"stall","after":0,"seconds":60}'
 exec 7<"$m/file"
-start waiter cat "$m/d/far"
+start waiter cat "$view/d/far"
 waiter=$PID
 waiting() {
-    [ "$(scorpio_cli list --json | grep -o '"waiting": *[0-9]*' |
-        grep -o '[0-9]*$')" -gt 0 ]
+    scorpio_cli list --json | grep -q '"waiting": *[1-9]'
 }
 wait_until 20 waiting
 begin=$(now_ms)
@@ -61,7 +62,7 @@ exec 7<&-
 # -- the next daemon mounts it again, with its changes
 wait_until 60 another_daemon "$old"
 fault_clear
-back() { [ "$(cat "$m/mine")" = mine ]; }
+back() { [ "$(cat "$m/mine")" = mine ] && [ -e "$view/file" ]; }
 wait_until 60 back
-cmp "$m/d/far" "$SCRATCH/repo/d/far"
+cmp "$view/d/far" "$SCRATCH/repo/d/far"
 assert_eq "$(scorpio_cli status "$m" | grep -c mine)" 1 "the change"
