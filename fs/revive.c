@@ -211,6 +211,16 @@ void fs_revive(struct fs *f,
 		revive(f, x, fn, ctx);
 }
 
+static int could_not(int rc, const char *dir)
+{
+	cleanup_free char *why = xstrdup(error_text(rc));
+
+	return fail(rc, "%s could not go on: %s. Nothing was changed. scorpio "
+		    "stop and scorpio serve mount it again with its changes; "
+		    "programs that use it must open their files anew", dir,
+		    why);
+}
+
 int fs_can_revive(struct keeper *keeper, const char *state_dir)
 {
 	struct kept_mount *k;
@@ -224,7 +234,7 @@ int fs_can_revive(struct keeper *keeper, const char *state_dir)
 
 		rc = kept_mount_read(x, false, &k);
 		if (rc)
-			return fail_prefix(rc, "%s could not go on", dir);
+			return could_not(rc, dir);
 		if (k->workspace)
 			changes = xasprintf("%s/%s/meta", state_dir,
 					    k->workspace);

@@ -62,7 +62,8 @@ exec 7<&-
 # -- the next daemon mounts it again, with its changes
 wait_until 60 another_daemon "$old"
 fault_clear
-back() { [ "$(cat "$m/mine")" = mine ] && [ -e "$view/file" ]; }
+back() {
+    [ "$(cat "$m/mine")" = mine ] && cmp "$view/d/far" "$SCRATCH/repo/d/far"
+}
 wait_until 60 back
-cmp "$view/d/far" "$SCRATCH/repo/d/far"
 assert_eq "$(scorpio_cli status "$m" | grep -c mine)" 1 "the change"
