@@ -83,32 +83,29 @@ static void apply_times(const struct request *r, struct changes *c,
 }
 
 /* The content file's own time is what counts after a crash. */
-static int stamp(struct changes *c, struct cnode *n, uint64_t file,
-		 int64_t mtim)
+static int stamp(struct changes *c, struct content_file *f, int64_t mtim)
 {
 	struct timespec times[2] = { { 0, UTIME_OMIT }, ns_to_timespec(mtim) };
-	struct upper_fd fd;
+	struct cnode *n = f->node;
 	struct stat st;
-	int rc = upper_get(c->upper, file, &fd);
+	int rc = 0;
 
-	if (rc)
-		return rc;
 	pthread_mutex_lock(changes_stripe(c, n));
-	if (futimens(fd.fd, times) || fstat(fd.fd, &st))
+	if (futimens(f->fd.fd, times) || fstat(f->fd.fd, &st))
 		rc = fail(-errno, "changed content: %s", strerror(errno));
 	else
 		changes_measure(n, &st);
 	pthread_mutex_unlock(changes_stripe(c, n));
-	upper_put(c->upper, &fd);
 	return rc;
 }
 
-static int set_others(struct request *r)
+/* -EBUSY: it has a content file, which is to be opened first. */
+static int apply(struct request *r, bool opened, int64_t *ret_mtim,
+		 bool *ret_stamp)
 {
 	struct cnode *n = NULL;
 	struct cvalue v;
 	struct edit e;
-	uint64_t file = 0;
 	int rc = edit_begin(&e, r);
 
 	if (rc)
@@ -119,13 +116,33 @@ static int set_others(struct request *r)
 		v.mtim = __atomic_load_n(&n->v.mtim, __ATOMIC_RELAXED);
 		apply_owner(r, n, &v);
 		apply_times(r, e.c, &v);
-		if (n->v.content == CONTENT_UPPER &&
-		    r->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
-			file = n->v.file;
-		rc = changes_attr(e.c, n, &v);
+		*ret_mtim = v.mtim;
+		*ret_stamp = n->v.content == CONTENT_UPPER &&
+			     r->flags & (FUSE_SET_ATTR_MTIME |
+					 FUSE_SET_ATTR_MTIME_NOW);
+		rc = *ret_stamp && !opened ? -EBUSY : changes_attr(e.c, n, &v);
 	}
 	edit_end(&e);
-	return rc || !file ? rc : stamp(e.c, n, file, v.mtim);
+	return rc;
+}
+
+static int set_others(struct request *r)
+{
+	struct content_file f;
+	int64_t mtim = 0;
+	bool stamped = false;
+	int rc = apply(r, false, &mtim, &stamped);
+
+	if (rc != -EBUSY)
+		return rc;
+	rc = content_open(r, r->ino, CONTENT_ALL, &f);
+	if (rc)
+		return rc;
+	rc = apply(r, true, &mtim, &stamped);
+	if (!rc && stamped)
+		rc = stamp(r->mount->changes, &f, mtim);
+	content_done(r, &f);
+	return rc;
 }
 
 int attr_set(struct request *r)

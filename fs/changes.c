@@ -7,6 +7,8 @@
 #include "fs/upper.h"
 #include "fs/wal.h"
 
+#define RETIRE_MS 2000 /* who is about to open it has done so */
+
 /* -- inodes ------------------------------------------------------------------- */
 
 struct cnode *changes_find(const struct changes *c, uint64_t ino)
@@ -109,6 +111,22 @@ void changes_trash(struct changes *c, uint64_t file)
 	c->trash = xrealloc(c->trash,
 			    (c->trash_len + 1) * sizeof(*c->trash));
 	c->trash[c->trash_len++] = file;
+}
+
+void changes_retire(struct changes *c, uint64_t file)
+{
+	c->retired = xrealloc(c->retired,
+			      (c->retired_len + 1) * sizeof(*c->retired));
+	c->retired[c->retired_len++] = file;
+	c->retired_at = deadline_in_ms(RETIRE_MS);
+}
+
+void changes_retire_all(struct changes *c)
+{
+	for (size_t i = 0; i < c->retired_len; i++)
+		changes_trash(c, c->retired[i]);
+	c->retired_len = 0;
+	free(steal(&c->retired));
 }
 
 void changes_bury(struct changes *c)

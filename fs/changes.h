@@ -138,7 +138,7 @@ struct changes {
 	pthread_rwlock_t tree;
 	pthread_mutex_t stripes[CHANGES_STRIPES];
 	pthread_mutex_t dead_lock;
-	pthread_cond_t copied; /* with edit: some copying ended */
+	pthread_cond_t copied; /* with edit: some copying, or a fork, ended */
 	struct wal *wal;
 	struct upper *upper;
 	struct journal *journal;
@@ -154,6 +154,10 @@ struct changes {
 	struct cnode *dead;     /* lock: dead_lock; to be freed */
 	uint64_t *trash;        /* lock: edit; content files to be removed */
 	size_t trash_len;       /* lock: edit */
+	uint64_t *retired;      /* lock: edit; the same, after `retired_at` */
+	size_t retired_len;     /* lock: edit */
+	int64_t retired_at;     /* lock: edit; of the last one */
+	bool frozen;            /* lock: edit and tree; changes_fork.c */
 	int64_t newest;         /* atomic; newest time of a content file */
 	bool checkpointing;     /* atomic */
 	bool clean;             /* while loading: sizes are in the snapshot */
@@ -292,8 +296,8 @@ struct settled { /* an entry of the revision; borrowed */
 int changes_settle(struct changes *c, struct cnode *n,
 		   const struct settled *s, uint64_t *ret_file);
 
-/* Who opens a content file for changing: with the tree locked, or edit. False:
- * it is being settled; come again with the edit lock. */
+/* Who opens a content file for changing: with the tree locked, or edit, and
+ * c->frozen false. False: it is being settled; come again with the edit lock. */
 #define CHANGES_NO_WRITERS UINT16_MAX
 static inline bool changes_writer_begin(struct cnode *n)
 {
@@ -313,6 +317,22 @@ static inline void changes_writer_end(struct cnode *n)
 {
 	__atomic_fetch_sub(&n->writers, 1, __ATOMIC_RELEASE);
 }
+
+/* -- sharing all of it with another workspace (changes_fork.c) ------------------- */
+
+/* Wait until nobody writes to a content file; nobody begins to until
+ * changes_thaw. Names and attributes go on. -EBUSY after the deadline. */
+int changes_freeze(struct changes *c, int64_t deadline);
+void changes_thaw(struct changes *c);
+struct changes_shared {
+	uint64_t files, bytes;
+};
+/* While frozen: every content file gets a name below the upper directory `to`,
+ * and *ret the state of this moment, of a generation of its own, for
+ * wal_copy_end. Errors of upper_share. */
+struct wal_checkpoint;
+int changes_share(struct changes *c, int to, struct changes_shared *ret_n,
+		  struct wal_checkpoint **ret);
 
 /* -- switching to another revision (changes_switch.c) ---------------------------- */
 

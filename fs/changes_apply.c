@@ -234,6 +234,11 @@ static int apply_content(struct changes *c, struct change *ch)
 
 	if (!n || n->dir || ch->content == CONTENT_LOWER)
 		return misfit(ch, "no such file");
+	if (n->v.content == CONTENT_UPPER && ch->content == CONTENT_UPPER) {
+		/* a copy of what is shared: the same bytes for who reads */
+		changes_retire(c, n->v.file);
+		n->v.content = CONTENT_EMPTY;
+	}
 	cnode_leave_file(c, n);
 	n->v.content = ch->content;
 	n->v.file = ch->file;

@@ -58,10 +58,14 @@ void cnode_bury(struct changes *c, struct cnode *n)
 bool changes_edit_end(struct changes *c)
 {
 	struct cnode *gone = collect_dead(c);
-	cleanup_free uint64_t *trash = steal(&c->trash);
-	size_t n = c->trash_len;
+	cleanup_free uint64_t *trash = NULL;
+	size_t n;
 	bool due = wal_size(c->wal) > c->checkpoint_at;
 
+	if (c->retired_len && now_ns() > c->retired_at)
+		changes_retire_all(c);
+	trash = steal(&c->trash);
+	n = c->trash_len;
 	c->trash_len = 0;
 	pthread_mutex_unlock(&c->edit);
 	for (struct cnode *next; gone; gone = next) {
@@ -339,41 +343,60 @@ static bool stays(const struct cnode *n, bool clean)
 	       (!clean && __atomic_load_n(&n->known, __ATOMIC_RELAXED));
 }
 
-/* lock: edit. The state of this moment, into memory. */
-int changes_snapshot(struct changes *c, bool clean,
-		     struct wal_checkpoint **ret)
+/* Everything but the journal. history: what of it stays. */
+static void put_all(struct snapshot *s, struct changes *c, bool clean,
+		    struct fs_clock history, uint64_t floor)
 {
-	struct snapshot s = { .buf = BUF_INIT };
-	struct fs_clock now = journal_now(c->journal);
-	uint64_t value[3] = { 0, now.seq, c->boot };
+	uint64_t value[3] = { floor, history.seq, c->boot };
 	struct change ch = { .type = CHANGE_STATE, .ino = c->last_number,
-			     .cookie = now.generation, .kind = clean,
-			     .value = value, .value_len = sizeof(value) };
-	int rc = wal_checkpoint_begin(c->wal, &s.wal);
+			     .cookie = history.generation, .kind = clean,
+			     .value = value, .value_len = sizeof(value),
+			     .time = wall_ns() };
 
-	if (rc)
-		return rc;
-	ch.time = wall_ns();
-	value[0] = journal_floor(c->journal);
-	put(&s, &ch);
+	put(s, &ch);
 	for (size_t i = 0; i <= c->mask; i++)
 		for (struct cnode *n = c->buckets[i]; n; n = n->next)
 			if (stays(n, clean))
-				put_node(&s, n);
+				put_node(s, n);
 	for (size_t i = 0; i <= c->mask; i++) {
 		for (struct cnode *n = c->buckets[i]; n; n = n->next) {
 			if (!stays(n, clean))
 				continue;
 			if (n->dir)
-				put_names(&s, n);
-			put_xattrs(&s, n);
+				put_names(s, n);
+			put_xattrs(s, n);
 		}
 	}
-	put_base(&s, c);
+	put_base(s, c);
+}
+
+/* lock: edit. The state of this moment, into memory. */
+int changes_snapshot(struct changes *c, bool clean,
+		     struct wal_checkpoint **ret)
+{
+	struct snapshot s = { .buf = BUF_INIT };
+	int rc = wal_checkpoint_begin(c->wal, &s.wal);
+
+	if (rc)
+		return rc;
+	put_all(&s, c, clean, journal_now(c->journal),
+		journal_floor(c->journal));
 	journal_each(c->journal, put_journal, &s);
 	buf_done(&s.buf);
 	*ret = s.wal;
 	return 0;
+}
+
+/* lock: edit. Generation 0: who loads it begins one. */
+void changes_snapshot_copy(struct changes *c, struct wal_checkpoint **ret)
+{
+	struct snapshot s = { .buf = BUF_INIT };
+	struct fs_clock none = { 0, journal_now(c->journal).seq };
+
+	wal_copy_begin(c->wal, &s.wal);
+	put_all(&s, c, true, none, none.seq);
+	buf_done(&s.buf);
+	*ret = s.wal;
 }
 
 int changes_checkpoint(struct changes *c)

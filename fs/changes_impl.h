@@ -73,6 +73,10 @@ void intent_settle(struct changes *c);
 struct wal_checkpoint;
 int changes_snapshot(struct changes *c, bool clean,
 		     struct wal_checkpoint **ret);
+/* The same as the first state of another workspace. */
+void changes_snapshot_copy(struct changes *c, struct wal_checkpoint **ret);
+/* All retired content files go. */
+void changes_retire_all(struct changes *c);
 
 /* At replay: a nameless inode whose number is given again was forgotten by
  * then. Others may still have been written to. */
@@ -114,5 +118,7 @@ void cnode_set_xattr(struct cnode *n, const char *name, const void *value,
 		     size_t len);
 void cnode_drop_xattrs(struct cnode *n);
 void changes_trash(struct changes *c, uint64_t file);
+/* The same a while later: somebody may be about to read it. */
+void changes_retire(struct changes *c, uint64_t file);
 
 #endif

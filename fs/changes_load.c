@@ -273,6 +273,7 @@ static void changes_free(struct changes *c)
 	}
 	free(c->buckets);
 	free(c->trash);
+	free(c->retired);
 	times_free(c->times);
 	free(c->base);
 	buf_done(&c->pending);
@@ -325,6 +326,7 @@ void changes_close(struct changes *c)
 		return;
 	journal_stop(c->journal);
 	changes_edit(c);
+	changes_retire_all(c);
 	rc = changes_snapshot(c, true, &snapshot);
 	changes_edit_end(c);
 	if (!rc)

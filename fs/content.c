@@ -10,6 +10,7 @@
 
 #define AT_ONCE (256 * KiB) /* copied on a FUSE worker */
 #define PIECE (256 * KiB)
+#define WITHIN (16 * MiB) /* then look whether the mount is gone */
 #define XATTR_CAPS "security.capability"
 
 /* -- copying -------------------------------------------------------------------- */
@@ -40,12 +41,59 @@ static int write_all(int fd, const char *p, size_t n, uint64_t at)
 	return 0;
 }
 
+/* What is shared with another workspace: the disk copies, or shares on. -ENOTSUP:
+ * it cannot. */
+static int copy_within(struct copy *x, int from)
+{
+	off_t at = 0, end, out;
+	ssize_t n;
+
+	if (ftruncate(x->fd.fd, (off_t)x->size))
+		return fail(-errno, "changed content: %s", strerror(errno));
+	/* nobody uses the position of this descriptor */
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0 &&
+	       at < (off_t)x->size) {
+		end = lseek(from, at, SEEK_HOLE);
+		end = MIN(end, (off_t)x->size);
+		for (out = at; at < end;) {
+			n = copy_file_range(from, &at, x->fd.fd, &out,
+					    MIN((size_t)(end - at), WITHIN), 0);
+			if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
+				return fail(-errno, "changed content: %s",
+					    strerror(errno));
+			if (n <= 0)
+				return -ENOTSUP;
+			if (__atomic_load_n(&x->r->mount->dead,
+					    __ATOMIC_RELAXED))
+				return -EINTR;
+		}
+	}
+	return at < 0 && errno != ENXIO ? -ENOTSUP : 0;
+}
+
+static int copy_shared(struct copy *x)
+{
+	struct upper *u = x->r->mount->changes->upper;
+	struct upper_fd from;
+	int rc = upper_get(u, x->from.file, &from);
+
+	if (rc)
+		return rc;
+	rc = copy_within(x, from.fd);
+	upper_put(u, &from);
+	return rc;
+}
+
 static int copy_bytes(struct copy *x)
 {
 	char *buf = request_scratch(PIECE);
 	int64_t got;
-	int rc = 0;
+	int rc = x->from.content == CONTENT_UPPER ? copy_shared(x)
+						  : -ENOTSUP;
 
+	if (rc != -ENOTSUP)
+		return rc;
+	rc = 0;
 	for (uint64_t at = 0; at < x->size && !rc; at += (uint64_t)got) {
 		got = file_read_content(x->r, x->ino, &x->from, at, buf,
 					MIN(PIECE, x->size - at));
@@ -84,7 +132,7 @@ static int copy_up(struct copy *x, struct stat *st)
 
 /* -- who copies, and who waits ----------------------------------------------------- */
 
-/* lock: edit. Others copy this inode just now. */
+/* lock: edit. Others copy this inode just now, or fork all of them. */
 static int wait_for_copy(struct edit *e, struct cnode *n)
 {
 	int64_t end = deadline_in_ms(1000);
@@ -92,7 +140,7 @@ static int wait_for_copy(struct edit *e, struct cnode *n)
 	if (!e->r->background)
 		return -EINPROGRESS;
 	store_read_end(&e->reader);
-	while (n->copying && now_ns() < end)
+	while ((n->copying || e->c->frozen) && now_ns() < end)
 		cond_wait_until(&e->c->copied, &e->c->edit, end);
 	return store_read_begin(e->m->store, &e->reader);
 }
@@ -125,7 +173,8 @@ static int plan(struct edit *e, const struct cnode *n, uint64_t keep,
 	if (n->v.content == CONTENT_EMPTY || !keep)
 		return 0;
 	x->from = (struct view_content){ .kind = SCORPIO_FILE,
-					 .content = CONTENT_LOWER,
+					 .content = n->v.content,
+					 .file = n->v.file,
 					 .id = n->v.id };
 	x->size = n->v.size != SCORPIO_SIZE_UNKNOWN
 			  ? n->v.size
@@ -143,18 +192,23 @@ static int raise(struct edit *e, struct cnode *n, uint64_t keep,
 {
 	struct copy x = { .r = e->r, .ino = n->v.ino, .mtim = n->v.mtim };
 	enum content before = n->v.content;
+	uint64_t file = n->v.file;
 	struct stat st;
 	int rc;
 
-	if (n->copying) {
+	if (n->copying || e->c->frozen) {
 		rc = wait_for_copy(e, n);
 		return rc ? rc : -EBUSY;
 	}
 	if (before == CONTENT_UPPER) {
-		rc = upper_get(e->c->upper, n->v.file, &ret->fd);
-		if (rc != -EIO || keep)
+		rc = upper_get(e->c->upper, file, &ret->fd);
+		if (rc ? rc != -EIO || keep : !upper_shared(&ret->fd))
 			return rc;
-		/* it is gone, and nothing of it is wanted */
+		if (!rc)
+			upper_put(e->c->upper, &ret->fd);
+	}
+	if (before == CONTENT_UPPER && !keep) {
+		/* it is gone, or another's too, and nothing of it is wanted */
 		rc = changes_empty(e->c, n);
 		return rc ? rc : -EBUSY;
 	}
@@ -165,7 +219,8 @@ static int raise(struct edit *e, struct cnode *n, uint64_t keep,
 	rc = x.size ? copy_unlocked(e, n, &x, &st) : copy_up(&x, &st);
 	if (rc)
 		return rc;
-	if (n->v.content != before) /* truncated or reset meanwhile */
+	if (n->v.content != before || n->v.file != file)
+		/* truncated or reset meanwhile */
 		rc = -EBUSY;
 	else
 		rc = changes_raise(e->c, n, x.file, &st);
@@ -216,7 +271,8 @@ int content_open(struct request *r, uint64_t ino, uint64_t keep,
 	view_lock(m);
 	n = node_find(m->nodes, ino);
 	c = n ? node_changed(n) : NULL;
-	if (c && c->v.content == CONTENT_UPPER && changes_writer_begin(c)) {
+	if (c && c->v.content == CONTENT_UPPER && !m->changes->frozen &&
+	    changes_writer_begin(c)) {
 		file = c->v.file;
 		ret->node = c;
 		ret->privileged = c->xattrs ||
@@ -226,9 +282,20 @@ int content_open(struct request *r, uint64_t ino, uint64_t keep,
 	if (!file)
 		return open_slowly(r, ino, keep, ret);
 	rc = upper_get(m->changes->upper, file, &ret->fd);
+	if (!rc && upper_shared(&ret->fd)) {
+		upper_put(m->changes->upper, &ret->fd);
+		changes_writer_end(c);
+		return open_slowly(r, ino, keep, ret);
+	}
 	if (rc)
 		changes_writer_end(c);
 	return rc == -EIO && !keep ? open_slowly(r, ino, keep, ret) : rc;
+}
+
+void content_done(struct request *r, struct content_file *f)
+{
+	changes_writer_end(f->node);
+	upper_put(r->mount->changes->upper, &f->fd);
 }
 
 /* -- after a change ------------------------------------------------------------------ */

@@ -22,6 +22,8 @@ struct content_file {
  * none, with at most `keep` bytes of what it had. -EAGAIN, -EINPROGRESS. */
 int content_open(struct request *r, uint64_t ino, uint64_t keep,
 		 struct content_file *ret);
+/* Nothing of its content was changed, or it is known already. */
+void content_done(struct request *r, struct content_file *f);
 /* It was changed: sizes and times follow, privileges go. Closes. `result` is
  * that of the change; returned, unless it is 0 and this fails. */
 int content_close(struct request *r, struct content_file *f, int result);

@@ -256,6 +256,26 @@ int fs_settle(struct fs *f, const char *id_or_dir, int64_t deadline,
  * they see. -ENOENT neither changed nor in the revision. Blocking. */
 int fs_reset(struct fs *f, const char *id_or_dir, const char *path,
 	     int64_t deadline);
+/* A second workspace with the same changes on the same revision, while the first
+ * is in use. Content is not copied but shared: who of the two changes a file
+ * first pays for a copy of it. It is mounted like any workspace afterwards, and
+ * either can go without the other. Costs time by the number of changed files,
+ * and writers to such files wait meanwhile. -EXDEV, -EMLINK, -EPERM,
+ * -EOPNOTSUPP: the disk cannot share; -EBUSY written to all the time. Blocking. */
+struct fs_fork_request {
+	const char *state_dir, *workspace; /* of the new one; no such yet */
+	int64_t deadline;
+};
+struct fs_forked {
+	uint64_t files, bytes; /* shared */
+	char rev[256];         /* they are on top of */
+};
+int fs_fork(struct fs *f, const char *id_or_dir,
+	    const struct fs_fork_request *r, struct fs_forked *ret);
+/* Remove what daemons that died left of workspaces half made or half removed in
+ * a directory. fs_new does so in its own. (sweep.c) */
+void fs_sweep(const char *state_dir);
+
 /* The content a path (as it is called now, or a deleted one) has in the
  * revision, in pieces. -ENOENT if it has none (an added file); *ret_mode (may
  * be NULL) with S_IFMT. The present content is in the mount. Blocking. */

@@ -57,7 +57,7 @@ int fs_new(const struct fs_options *o, struct fs **ret)
 	cond_init(&f->changed);
 	watch_init(&f->watch);
 	if (f->options.state_dir)
-		workspace_sweep(f->options.state_dir);
+		fs_sweep(f->options.state_dir);
 	rc = workers_start(f);
 	if (!rc) {
 		rc = -pthread_create(&f->reaper, NULL, reaper_main, f);

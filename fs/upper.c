@@ -17,6 +17,7 @@ struct slot {
 	int fd;
 	uint32_t refs;
 	bool removed; /* not in the table any more */
+	bool shared;  /* atomic; perhaps: the file's link count tells */
 };
 
 struct fd_cache {
@@ -31,6 +32,7 @@ struct upper {
 	struct fd_cache *cache;
 	int dir;
 	char *path;
+	unsigned shares; /* atomic; upper_share was called so often */
 };
 
 static unsigned limit(void)
@@ -116,10 +118,11 @@ static void hold(struct slot *s)
 /* The descriptor is ours: put it into the cache, held. If somebody was faster
  * take his. Returns a slot to be closed and freed, or NULL. */
 static struct slot *enter(struct upper *u, uint64_t file, int fd,
-			  struct upper_fd *ret)
+			  unsigned shares, struct upper_fd *ret)
 {
 	struct fd_cache *f = u->cache;
 	struct slot *s, *victim = NULL, **b;
+	struct stat st;
 
 	lock_scope(&f->lock);
 	s = find(f, u, file);
@@ -138,6 +141,10 @@ static struct slot *enter(struct upper *u, uint64_t file, int fd,
 		s->file = file;
 		s->fd = fd;
 		s->refs = 1;
+		/* shared since it was opened, maybe, or before */
+		s->shared = shares != __atomic_load_n(&u->shares,
+						      __ATOMIC_ACQUIRE) ||
+			    fstat(fd, &st) || st.st_nlink > 1;
 		b = bucket(f, u, file);
 		s->next = *b;
 		*b = s;
@@ -164,6 +171,7 @@ int upper_get(struct upper *u, uint64_t file, struct upper_fd *ret)
 {
 	struct fd_cache *f = u->cache;
 	struct slot *s;
+	unsigned shares;
 	char name[32];
 	int fd;
 
@@ -176,13 +184,14 @@ int upper_get(struct upper *u, uint64_t file, struct upper_fd *ret)
 	pthread_mutex_unlock(&f->lock);
 	if (s)
 		return 0;
+	shares = __atomic_load_n(&u->shares, __ATOMIC_ACQUIRE);
 	file_name(file, name);
 	fd = openat(u->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail(errno == ENOENT ? -EIO : -errno,
 			    "changed content %s/%s: %s", u->path, name,
 			    strerror(errno));
-	destroy(enter(u, file, fd, ret));
+	destroy(enter(u, file, fd, shares, ret));
 	return 0;
 }
 
@@ -203,7 +212,47 @@ int upper_create(struct upper *u, uint64_t file, struct upper_fd *ret)
 		return fail(errno == ENOENT ? -EIO : -errno,
 			    "changed content %s/%s: %s", u->path, name,
 			    strerror(errno));
-	destroy(enter(u, file, fd, ret));
+	destroy(enter(u, file, fd, __atomic_load_n(&u->shares,
+						   __ATOMIC_ACQUIRE), ret));
+	return 0;
+}
+
+/* -- shared with another workspace ---------------------------------------------- */
+
+bool upper_shared(struct upper_fd *fd)
+{
+	struct slot *s = fd->slot;
+	struct stat st;
+
+	if (!__atomic_load_n(&s->shared, __ATOMIC_ACQUIRE))
+		return false;
+	if (fstat(fd->fd, &st) || st.st_nlink > 1)
+		return true;
+	__atomic_store_n(&s->shared, false, __ATOMIC_RELEASE);
+	return false;
+}
+
+int upper_share(struct upper *u, uint64_t file, int to, uint64_t *ret_size)
+{
+	struct fd_cache *f = u->cache;
+	struct slot *s;
+	struct stat st;
+	char name[32], sub[8];
+
+	__atomic_fetch_add(&u->shares, 1, __ATOMIC_ACQ_REL);
+	file_name(file, name);
+	snprintf(sub, sizeof(sub), "%.2s", name);
+	if (fstatat(u->dir, name, &st, AT_SYMLINK_NOFOLLOW) ||
+	    (mkdirat(to, sub, 0700) && errno != EEXIST) ||
+	    linkat(u->dir, name, to, name, 0))
+		return fail(-errno, "changed content %s/%s: %s", u->path, name,
+			    strerror(errno));
+	pthread_mutex_lock(&f->lock);
+	s = find(f, u, file);
+	if (s)
+		__atomic_store_n(&s->shared, true, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&f->lock);
+	*ret_size = (uint64_t)st.st_size;
 	return 0;
 }
 

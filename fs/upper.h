@@ -34,6 +34,14 @@ struct upper_fd {
 	void *slot;
 };
 int upper_get(struct upper *u, uint64_t file, struct upper_fd *ret);
+/* May another workspace have the same file (upper_share)? Then it is not to be
+ * changed. Asked by who writes, between changes_writer_begin and its end. */
+bool upper_shared(struct upper_fd *fd);
+/* Give the file, as it is, a name below another workspace's upper directory
+ * `to` too. Nobody may be writing to it; both sides see upper_shared until one
+ * name is gone. *ret_size: its size. -ENOENT it is gone; -EXDEV, -EMLINK,
+ * -EPERM, -EOPNOTSUPP: the disk cannot do that. */
+int upper_share(struct upper *u, uint64_t file, int to, uint64_t *ret_size);
 /* A new, empty one. */
 int upper_create(struct upper *u, uint64_t file, struct upper_fd *ret);
 int upper_stat(struct upper *u, uint64_t file, struct stat *ret); /* -errno */

@@ -409,10 +409,25 @@ int wal_sync(struct wal *w, uint64_t seq)
 
 /* -- checkpoints ------------------------------------------------------------------- */
 
+void wal_copy_begin(struct wal *w, struct wal_checkpoint **ret)
+{
+	struct wal_checkpoint *c = xcalloc(1, sizeof(*c));
+	uint8_t header[24];
+
+	c->wal = w;
+	c->number = w->number;
+	c->seq = w->seq;
+	put_u32(header, WAL_MAGIC);
+	put_u32(header + 4, WAL_FORMAT);
+	put_u64(header + 8, c->number);
+	put_u64(header + 16, c->seq);
+	wal_record_put(&c->data, WAL_HEADER, 0, header, sizeof(header));
+	*ret = c;
+}
+
 int wal_checkpoint_begin(struct wal *w, struct wal_checkpoint **ret)
 {
 	struct wal_checkpoint *c;
-	uint8_t header[24];
 	uint64_t old_end = w->end, old_reserved = w->reserved;
 	uint64_t old_number = w->number;
 	int fd;
@@ -431,18 +446,10 @@ int wal_checkpoint_begin(struct wal *w, struct wal_checkpoint **ret)
 	w->fd = fd;
 	w->dir_synced = false;
 	pthread_mutex_unlock(&w->lock);
-	c = xcalloc(1, sizeof(*c));
-	c->wal = w;
-	c->number = w->number;
-	c->seq = w->seq;
+	wal_copy_begin(w, &c);
 	c->replaced = wal_size(w);
 	__atomic_store_n(&w->old_bytes, c->replaced, __ATOMIC_RELAXED);
 	__atomic_store_n(&w->new_bytes, w->end, __ATOMIC_RELAXED);
-	put_u32(header, WAL_MAGIC);
-	put_u32(header + 4, WAL_FORMAT);
-	put_u64(header + 8, c->number);
-	put_u64(header + 16, c->seq);
-	wal_record_put(&c->data, WAL_HEADER, 0, header, sizeof(header));
 	*ret = c;
 	return 0;
 }
@@ -455,12 +462,11 @@ void wal_checkpoint_put(struct wal_checkpoint *c, uint32_t type,
 	c->records++;
 }
 
-static int write_checkpoint(struct wal_checkpoint *c)
+static int write_checkpoint(struct wal_checkpoint *c, int dir)
 {
-	struct wal *w = c->wal;
 	uint8_t count[8];
 	int rc;
-	cleanup_fd int fd = openat(w->dir, "checkpoint.new",
+	cleanup_fd int fd = openat(dir, "checkpoint.new",
 				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
 				   0600);
 
@@ -472,13 +478,22 @@ static int write_checkpoint(struct wal_checkpoint *c)
 	if (!rc && fsync(fd))
 		rc = -errno;
 	/* the new log's name must be there before the old logs are not */
-	if (!rc && fsync(w->dir))
+	if (!rc && fsync(dir))
 		rc = -errno;
-	if (!rc && renameat(w->dir, "checkpoint.new", w->dir, "checkpoint"))
+	if (!rc && renameat(dir, "checkpoint.new", dir, "checkpoint"))
 		rc = -errno;
-	if (!rc && fsync(w->dir))
+	if (!rc && fsync(dir))
 		rc = -errno;
 	return rc;
+}
+
+int wal_copy_end(struct wal_checkpoint *c, int dir)
+{
+	int rc = write_checkpoint(c, dir);
+
+	wal_checkpoint_drop(c);
+	return rc ? fail(rc, "copy of the log of changes: %s", strerror(-rc))
+		  : 0;
 }
 
 int wal_checkpoint_end(struct wal_checkpoint *c)
@@ -486,7 +501,7 @@ int wal_checkpoint_end(struct wal_checkpoint *c)
 	struct wal *w = c->wal;
 	cleanup_free uint64_t *logs = NULL;
 	size_t n = 0;
-	int rc = write_checkpoint(c), old_fd;
+	int rc = write_checkpoint(c, w->dir), old_fd;
 
 	pthread_mutex_lock(&w->lock);
 	while (w->syncing)

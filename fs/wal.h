@@ -73,4 +73,10 @@ int wal_checkpoint_end(struct wal_checkpoint *c);
 /* Give up between begin and end; then only wal_close may follow. */
 void wal_checkpoint_drop(struct wal_checkpoint *c);
 
+/* A snapshot for another directory: the log goes on as if nothing were. After
+ * put, copy_end makes it the first state in the directory `dir` and syncs it;
+ * it frees the checkpoint, as does drop. */
+void wal_copy_begin(struct wal *w, struct wal_checkpoint **ret);
+int wal_copy_end(struct wal_checkpoint *c, int dir);
+
 #endif

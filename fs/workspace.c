@@ -22,7 +22,6 @@
 #define META_MAX (64 * KiB)
 #define META_FORMAT 1
 #define CLOSING_MS 10000
-#define GONE ".gone-"
 
 static bool valid_name(const char *s)
 {
@@ -255,32 +254,14 @@ static int remove_dir(const struct workspace *w)
 	cleanup_free char *gone = NULL;
 
 	id_uuid(id);
-	gone = xasprintf("%.*s" GONE "%s", (int)(name - w->dir), w->dir, id);
+	gone = xasprintf("%.*s" WORKSPACE_GONE "%s", (int)(name - w->dir),
+			 w->dir, id);
 	if (rename(w->dir, gone))
 		return fail(-errno, "%s: %s", w->dir, strerror(errno));
 	if (path_empty_dir(gone) || rmdir(gone))
 		log_warn("fs", "%s could not be removed: %s", gone,
 			 strerror(errno));
 	return 0;
-}
-
-void workspace_sweep(const char *state_dir)
-{
-	DIR *d = opendir(state_dir);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		cleanup_free char *path = NULL;
-
-		if (strncmp(e->d_name, GONE, strlen(GONE)))
-			continue;
-		path = xasprintf("%s/%s", state_dir, e->d_name);
-		if (path_empty_dir(path) || rmdir(path))
-			log_warn("fs", "%s could not be removed: %s", path,
-				 strerror(errno));
-	}
-	if (d)
-		closedir(d);
 }
 
 static void forget_meta(struct workspace *w)

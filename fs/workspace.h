@@ -36,8 +36,8 @@ struct workspace {
 int workspace_open(struct fs *f, const struct fs_mount_request *r,
 		   const char *id, const char *source,
 		   struct workspace **ret);
-/* Remove what a daemon that died was about to. At start. */
-void workspace_sweep(const char *state_dir);
+/* What begins so is no workspace: half made, or half removed (sweep.c). */
+#define WORKSPACE_GONE ".gone-"
 /* The mount knows its root: write meta if it is new, open the changes. */
 int workspace_begin(struct workspace *w, struct mount *m);
 /* What meta would say with this revision. Allocated. */

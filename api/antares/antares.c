@@ -148,6 +148,7 @@ void antares_info_done(struct antares_info *i)
 	free(i->cl_dir);
 	free(i->base);
 	free(i->rev);
+	free(i->chain);
 	free(i->reason);
 	memset(i, 0, sizeof(*i));
 }
@@ -160,7 +161,8 @@ void amount_copy(struct amount *m, struct antares_info *ret)
 		.cl_path = dup_or_null(m->cl_path), .path = xstrdup(m->path),
 		.dir = xstrdup(m->dir), .upper = xstrdup(m->upper),
 		.cl_dir = dup_or_null(m->cl_dir), .base = dup_or_null(m->base),
-		.rev = dup_or_null(m->rev), .state = m->state,
+		.rev = dup_or_null(m->rev), .pinned = m->pinned,
+		.chain = dup_or_null(m->chain), .state = m->state,
 		.reason = dup_or_null(m->reason),
 		.created_ms = m->created_ms, .seen_ms = m->seen_ms,
 	};
@@ -260,6 +262,7 @@ void amount_put(struct amount *m)
 	free(m->cl_dir);
 	free(m->base);
 	free(m->rev);
+	free(m->chain);
 	free(m->reason);
 	free(m);
 }

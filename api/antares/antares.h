@@ -49,6 +49,9 @@ struct antares_info { /* a copy; strings are owned */
 	char *dir, *upper, *cl_dir;
 	char *base;               /* what it is bound to, or NULL */
 	char *rev;                /* the commit it shows, or NULL */
+	bool pinned;              /* that was asked for, not just found */
+	char *chain; /* ids of the layers it shares (worktree_fork), nearest
+		      * first, with a blank between; or NULL */
 	enum antares_state state;
 	char *reason;             /* of ANTARES_FAILED */
 	int64_t created_ms, seen_ms; /* wall clock */
@@ -74,6 +77,11 @@ bool antares_keeps(struct antares *a, const char *dir);
 struct antares_request { /* members: NULL = not given */
 	const char *path, *job, *build, *cl, *cl_path, *mountpoint;
 	const char *rev; /* a commit to stay at; NULL: main as it is now */
+	bool pinned;     /* it is to stay at that */
+	/* The directory of a mount whose changes it is to begin with; then
+	 * there must not be one of this job. *forked: what they share. */
+	const char *fork_of;
+	struct fs_forked *forked;
 };
 /* Make a mount, or find the one of the same job. Blocking, at most 120 s.
  * Negative errno and *f. */

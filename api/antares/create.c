@@ -11,6 +11,9 @@
 
 struct wish { /* a request, cleaned up; strings owned */
 	char *path, *job, *cl, *cl_path, *dir, *rev;
+	bool pinned;
+	const char *fork_of; /* borrowed */
+	struct fs_forked *forked;
 };
 
 static void wish_done(struct wish *w)
@@ -74,6 +77,9 @@ static int understand(const struct antares_request *q, struct wish *w,
 	/* a blank job hides the build, as it always did */
 	w->job = trim(q->job ? q->job : q->build);
 	w->rev = trim(q->rev);
+	w->pinned = q->pinned || w->rev;
+	w->fork_of = q->fork_of;
+	w->forked = q->forked;
 	if (q->mountpoint && q->mountpoint[0] != '/')
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				      "mountpoint must be an absolute path, "
@@ -112,6 +118,9 @@ static struct amount *amount_new(struct antares *a, struct wish *w)
 	m->cl = steal(&w->cl);
 	m->cl_path = steal(&w->cl_path);
 	m->rev = steal(&w->rev);
+	m->pinned = w->pinned;
+	m->fork_of = w->fork_of;
+	m->forked = w->forked;
 	m->created_ms = m->seen_ms = antares_now_ms();
 	m->state = ANTARES_PROVISIONING;
 	return m;
@@ -143,7 +152,7 @@ static int refuse_other(const struct amount *m, const struct wish *w,
 				      "%s%s%s is mounted already, without a "
 				      "job, at %s", w->path, w->cl ? " with " :
 				      "", w->cl ? w->cl : "", m->dir);
-	if (!same_wish(m, w))
+	if (w->fork_of || !same_wish(m, w))
 		return antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
 				      "job %s has a mount already, of path %s "
 				      "and cl %s: delete it first", w->job,
@@ -164,11 +173,12 @@ static int reserve(struct antares *a, struct wish *w, struct amount **ret,
 	ranked_scope(&a->lock);
 
 	while ((m = other(a, w))) {
-		if (w->job && same_wish(m, w) && amount_usable(m)) {
+		if (w->job && !w->fork_of && same_wish(m, w) &&
+		    amount_usable(m)) {
 			amount_copy(m, info);
 			return 1;
 		}
-		if (!w->job || !same_wish(m, w) || m->recovering ||
+		if (!w->job || w->fork_of || !same_wish(m, w) || m->recovering ||
 		    m->state != ANTARES_PROVISIONING || a->ending ||
 		    now_ns() > deadline)
 			return refuse_other(m, w, f);
@@ -226,7 +236,7 @@ static int mount_fresh(struct antares *a, struct amount *m, const char *spec)
 		.source = a->source, .rev = spec, .subdir = m->path + 1,
 		.dir = m->dir, .job = m->job, .workspace = m->id,
 		.state_dir = a->upper_root,
-		.metadata = FS_METADATA_ONDEMAND,
+		.metadata = FS_METADATA_ONDEMAND, .restored = m->fork_of,
 		.deadline = deadline_in_ms(ANTARES_TIMEOUT_MS),
 	};
 	struct fs_mount_info info;
@@ -254,6 +264,16 @@ static int make_roots(struct antares *a, struct amount *m)
 	return rc;
 }
 
+static int fork_changes(struct antares *a, struct amount *m)
+{
+	struct fs_fork_request r = {
+		.state_dir = a->upper_root, .workspace = m->id,
+		.deadline = deadline_in_ms(ANTARES_TIMEOUT_MS),
+	};
+
+	return fs_fork(daemon_fs(a->daemon), m->fork_of, &r, m->forked);
+}
+
 static int provide(struct antares *a, struct amount *m)
 {
 	cleanup_free char *spec = antares_spec(m->rev, m->cl, m->cl_path);
@@ -261,9 +281,12 @@ static int provide(struct antares *a, struct amount *m)
 
 	if (rc)
 		return rc;
-	if (!reuse(a, m, spec))
+	if (m->fork_of)
+		rc = fork_changes(a, m);
+	else if (!reuse(a, m, spec))
 		return 0;
-	rc = mount_fresh(a, m, spec);
+	if (!rc)
+		rc = mount_fresh(a, m, spec);
 	if (rc)
 		antares_clean(NULL, m->upper, m->cl_dir);
 	return rc;
@@ -274,6 +297,8 @@ static int make(struct antares *a, struct amount *m, struct antares_info *ret,
 {
 	int rc = provide(a, m);
 
+	m->fork_of = NULL;
+	m->forked = NULL;
 	lock_take(&a->lock);
 	if (rc)
 		amount_unlink(m);

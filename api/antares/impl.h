@@ -24,6 +24,8 @@ struct amount { /* one mount; lock: antares.lock unless it says otherwise */
 	char fs_id[FS_ID_LEN + 1];
 	char *base; /* bound to this commit, or NULL */
 	char *rev;  /* the commit shown, without the change list */
+	char *chain; /* see antares_info; or NULL */
+	bool pinned;
 	enum antares_state state;
 	char *reason;
 	int64_t seen_ms;
@@ -31,6 +33,9 @@ struct amount { /* one mount; lock: antares.lock unless it says otherwise */
 	bool stop_warming; /* atomic */
 	bool warming;
 	struct pool_task warm;
+	/* while it is made; by who makes it */
+	const char *fork_of;
+	struct fs_forked *forked;
 };
 
 struct aslot { /* the mount of a finished job, for the next one */

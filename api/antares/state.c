@@ -25,6 +25,22 @@
 
 /* -- writing ---------------------------------------------------------------------- */
 
+/* "a b" -> ["a", "b"]; ids need no escapes. */
+static void put_chain(struct buf *b, const char *chain)
+{
+	const char *sep = "";
+	size_t n;
+
+	if (!chain)
+		return;
+	buf_puts(b, "sealed_chain = [");
+	for (; *chain; chain += n + (chain[n] == ' '), sep = ", ") {
+		n = strcspn(chain, " ");
+		buf_printf(b, "%s\"%.*s\"", sep, (int)n, chain);
+	}
+	buf_puts(b, "]\n");
+}
+
 static void put_mount(struct buf *b, const struct amount *m)
 {
 	buf_puts(b, "\n[[mounts]]\n");
@@ -38,6 +54,8 @@ static void put_mount(struct buf *b, const struct amount *m)
 	toml_put(b, "cl_dir", m->cl_dir);
 	toml_put(b, "base_revision", m->base);
 	toml_put(b, "revision", m->rev);
+	toml_put(b, "pinned_refs", m->pinned ? m->rev : NULL);
+	put_chain(b, m->chain);
 	buf_printf(b, "created_at_epoch_ms = %lld\n",
 		   (long long)m->created_ms);
 }
@@ -78,6 +96,19 @@ static char *text(const json_t *v, const char *key)
 	return s && *s ? xstrdup(s) : NULL;
 }
 
+static char *take_chain(const json_t *v)
+{
+	struct buf b = BUF_INIT;
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(json_object_get(v, "sealed_chain"), i, id)
+		if (json_is_string(id) && antares_is_id(json_string_value(id)))
+			buf_printf(&b, "%s%s", b.len ? " " : "",
+				   json_string_value(id));
+	return b.len ? buf_steal(&b) : NULL;
+}
+
 static bool take(struct antares *a, const json_t *v)
 {
 	const char *id = json_get_text(v, "mount_id", "");
@@ -99,6 +130,8 @@ static bool take(struct antares *a, const json_t *v)
 	m->cl_dir = text(v, "cl_dir");
 	m->base = text(v, "base_revision");
 	m->rev = text(v, "revision");
+	m->pinned = json_get_text(v, "pinned_refs", NULL);
+	m->chain = take_chain(v);
 	if (!m->path || m->path[0] != '/')
 		m->path = (free(m->path), xstrdup("/"));
 	if (!m->cl_path)
@@ -262,6 +295,7 @@ void antares_recover(struct antares *a)
 	struct amount **all;
 	size_t n = 0, used = 0;
 
+	fs_sweep(a->upper_root);
 	sweep(a);
 	n = antares_count(a);
 	all = xcalloc(n + 1, sizeof(struct amount *));

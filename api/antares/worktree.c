@@ -13,7 +13,7 @@
 
 #define CHANGES_MAX 200000u
 #define DEPTH_MAX 200
-#define OWN ".libra"
+#define OWN WORKTREE_OWN
 
 /* -- the list -------------------------------------------------------------------- */
 

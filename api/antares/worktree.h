@@ -16,6 +16,8 @@
 #include "api/antares/antares.h"
 #include "core/json.h"
 
+#define WORKTREE_OWN ".libra"
+
 struct wchange { /* strings owned */
 	char *path, *from;    /* from: it was moved; or NULL */
 	bool removed, added;
@@ -58,10 +60,21 @@ int worktree_refresh(struct antares *a, const char *id, const char *expected,
 struct worktree_copied {
 	uint64_t files, bytes;
 };
-/* Another mount at the same revision with the same changes, copied. */
-int worktree_fork(struct antares *a, const char *id, const char *job,
-		  const char *mountpoint, bool with_cl,
-		  struct antares_info *ret, struct worktree_copied *copied,
-		  struct antares_fault *f);
+struct worktree_fork {
+	const char *job, *mountpoint; /* or NULL */
+	bool with_cl;
+	bool chain; /* share the changes instead of copying them */
+};
+struct worktree_forked {
+	bool chain, downgraded; /* what was done; not what was asked for */
+	char layer[FS_ID_LEN + 1]; /* of a chain: what both share now */
+	struct worktree_copied copied; /* or shared */
+};
+/* Another mount at the same revision with the same changes. They are copied
+ * where the source is not pinned to its revision, or the disk cannot share.
+ * (fork.c) */
+int worktree_fork(struct antares *a, const char *id,
+		  const struct worktree_fork *w, struct antares_info *ret,
+		  struct worktree_forked *x, struct antares_fault *f);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worktree_move.c - worktrees at another revision, and copies of them. */
+/* worktree_move.c - worktrees at another revision. */
 #include "api/antares/worktree.h"
 
 #include "api/antares/impl.h"
@@ -52,6 +52,7 @@ static int turn(struct antares *a, struct amount *m, const char *rev)
 		return rc;
 	lock_take(&a->lock);
 	amount_set_rev(m, x.new_rev);
+	m->pinned = true;
 	free(m->base);
 	m->base = xstrdup(rev);
 	lock_drop(&a->lock);
@@ -270,144 +271,5 @@ int worktree_refresh(struct antares *a, const char *id, const char *expected,
 			end(ret, "switched", NULL, NULL);
 	}
 	release(a, m);
-	return rc;
-}
-
-/* -- copies --------------------------------------------------------------------------- */
-
-static int copy_file(const char *from, const char *to, const struct stat *st,
-		     struct worktree_copied *copied)
-{
-	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	cleanup_fd int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-				  0600);
-	cleanup_free char *room = xmalloc(256 * KiB);
-	struct timespec times[] = { st->st_atim, st->st_mtim };
-	ssize_t n = -1;
-
-	while (in >= 0 && out >= 0 && (n = read(in, room, 256 * KiB)) > 0) {
-		if (write(out, room, (size_t)n) != n)
-			return fail(-EIO, "%s: %s", to, strerror(errno));
-		copied->bytes += (uint64_t)n;
-	}
-	if (n < 0 || fchmod(out, st->st_mode & 07777) || futimens(out, times))
-		return fail(-EIO, "%s is not copied: %s", from,
-			    strerror(errno));
-	copied->files++;
-	return 0;
-}
-
-static void make_room(const char *to)
-{
-	cleanup_free char *dir = xstrdup(to);
-	char *slash = strrchr(dir, '/');
-	struct stat st;
-
-	if (!lstat(to, &st) && S_ISDIR(st.st_mode)) {
-		path_empty_dir(to);
-		rmdir(to);
-	}
-	*slash = '\0';
-	if (!lstat(dir, &st) && !S_ISDIR(st.st_mode))
-		unlink(dir);
-	if (path_make_dirs(dir, 0755))
-		log_debug("antares", "%s is not made", dir);
-}
-
-static int copy_one(const char *src, const char *dst, const struct wchange *c,
-		    struct worktree_copied *copied)
-{
-	cleanup_free char *from = xasprintf("%s/%s", src, c->path);
-	cleanup_free char *to = xasprintf("%s/%s", dst, c->path);
-	char target[PATH_MAX];
-	struct stat st;
-	ssize_t n;
-
-	if (c->removed && !lstat(to, &st)) {
-		if (S_ISDIR(st.st_mode))
-			path_empty_dir(to);
-		return remove(to) ? fail(-errno, "%s: %s", to, strerror(errno))
-				  : 0;
-	}
-	if (c->removed || lstat(from, &st))
-		return 0;
-	make_room(to);
-	if (S_ISREG(st.st_mode))
-		return copy_file(from, to, &st, copied);
-	if (!S_ISLNK(st.st_mode))
-		return 0;
-	n = readlink(from, target, sizeof(target) - 1);
-	if (n < 0)
-		return fail(-errno, "%s: %s", from, strerror(errno));
-	target[n] = '\0';
-	unlink(to);
-	copied->files++;
-	return symlink(target, to) ? fail(-errno, "%s: %s", to,
-					  strerror(errno)) : 0;
-}
-
-/* What is gone first: a directory may be where a file was. */
-static int copy_all(const char *src, const char *dst, const struct wchanges *l,
-		    struct worktree_copied *copied)
-{
-	int rc = 0;
-
-	for (int pass = 0; pass < 2; pass++)
-		for (size_t i = 0; !rc && i < l->n; i++)
-			if (l->c[i].removed == !pass)
-				rc = copy_one(src, dst, &l->c[i], copied);
-	return rc;
-}
-
-int worktree_fork(struct antares *a, const char *id, const char *job,
-		  const char *mountpoint, bool with_cl,
-		  struct antares_info *ret, struct worktree_copied *copied,
-		  struct antares_fault *f)
-{
-	struct antares_info src, dead;
-	struct antares_request q = { .job = job, .mountpoint = mountpoint };
-	struct antares_fault ignored;
-	cleanup_free char *name = NULL;
-	char uuid[FS_ID_LEN + 1];
-	struct wchanges l;
-	int rc = antares_find(a, id, &src, f);
-
-	memset(copied, 0, sizeof(*copied));
-	if (rc)
-		return rc;
-	if (!src.base)
-		rc = antares_refuse(f, 400, "INVALID_REQUEST", -EINVAL,
-				    "the mount is not bound to a revision");
-	id_uuid(uuid);
-	name = xasprintf("fork-%s", uuid);
-	q.job = job ? job : name;
-	q.path = src.path;
-	q.rev = src.rev;
-	q.cl = with_cl ? src.cl : NULL;
-	q.cl_path = q.cl ? src.cl_path : NULL;
-	if (!rc)
-		rc = worktree_changes(a, id, false, &l, f);
-	if (rc) {
-		antares_info_done(&src);
-		return rc;
-	}
-	rc = antares_create(a, &q, ret, f);
-	if (!rc) {
-		rc = copy_all(src.dir, ret->dir, &l, copied);
-		if (!rc)
-			rc = antares_bound(a, ret->id, src.base);
-		if (!rc) {
-			free(ret->base);
-			ret->base = xstrdup(src.base);
-		}
-		if (rc) {
-			antares_failed(f, rc, false);
-			if (!antares_remove(a, ret->id, &dead, &ignored))
-				antares_info_done(&dead);
-			antares_info_done(ret);
-		}
-	}
-	wchanges_done(&l);
-	antares_info_done(&src);
 	return rc;
 }

@@ -167,48 +167,72 @@ static int post_plan(struct request *r)
 
 /* -- forks ---------------------------------------------------------------------------- */
 
-static json_t *fork_json(const struct antares_info *i, const char *source,
-			 bool chain, const struct worktree_copied *copied)
+static json_t *chain_json(const char *chain)
 {
-	json_t *v = json_pack(
-		"{s:s,s:o,s:o,s:s,s:s,s:[],s:o,s:o,s:{s:I,s:I,s:b,s:i}}",
-		"mount_id", i->id, "job_id", antares_text(i->job), "path",
-		antares_text(i->dir), "source_mount_id", source, "mode",
-		"materialize", "lower_chain", "base_revision",
-		antares_text(i->base), "mount_state", state_of(i),
-		"copy_stats", "files", (json_int_t)copied->files, "bytes",
-		(json_int_t)copied->bytes, "reflink_used", 0, "retries", 0);
+	json_t *list = json_array();
+	size_t n;
 
-	if (chain)
+	for (; chain && *chain; chain += n + (chain[n] == ' ')) {
+		n = strcspn(chain, " ");
+		json_array_append_new(list, json_stringn(chain, n));
+	}
+	return list;
+}
+
+static json_t *fork_json(const struct antares_info *i, const char *source,
+			 const struct worktree_forked *x)
+{
+	json_int_t files = (json_int_t)x->copied.files;
+	json_int_t bytes = (json_int_t)x->copied.bytes;
+	json_t *v = json_pack(
+		"{s:s,s:o,s:o,s:s,s:s,s:o,s:o,s:o}", "mount_id", i->id,
+		"job_id", antares_text(i->job), "path", antares_text(i->dir),
+		"source_mount_id", source, "mode",
+		x->chain ? "chain" : "materialize", "lower_chain",
+		chain_json(i->chain), "base_revision", antares_text(i->base),
+		"mount_state", state_of(i));
+
+	if (x->downgraded)
 		json_object_set_new(v, "mode_downgraded_from",
 				    json_string("chain"));
+	if (x->chain) {
+		json_object_set_new(v, "source_frozen_layer",
+				    json_string(x->layer));
+		json_object_set_new(v, "shared_stats",
+				    json_pack("{s:I,s:I}", "files", files,
+					      "bytes", bytes));
+	} else {
+		json_object_set_new(v, "copy_stats", json_pack(
+			"{s:I,s:I,s:b,s:i}", "files", files, "bytes", bytes,
+			"reflink_used", 0, "retries", 0));
+	}
 	return v;
 }
 
 static int post_fork(struct request *r)
 {
-	const char *id, *job, *dir, *mode;
-	struct worktree_copied copied;
+	const char *id, *mode;
+	struct worktree_fork w = { 0 };
+	struct worktree_forked x;
 	struct antares_fault f;
 	struct antares_info i;
-	bool with_cl;
 	json_t *body, *v;
 	int rc;
 
 	if (!antares_id_body(r, true, &id, &body) ||
-	    request_text_plain(r, body, "job_id", true, &job) ||
-	    request_text_plain(r, body, "mountpoint", true, &dir) ||
+	    request_text_plain(r, body, "job_id", true, &w.job) ||
+	    request_text_plain(r, body, "mountpoint", true, &w.mountpoint) ||
 	    request_text_plain(r, body, "mode", true, &mode) ||
-	    !flag(r, body, "inherit_cl", false, &with_cl))
+	    !flag(r, body, "inherit_cl", false, &w.with_cl))
 		return 0;
 	if (mode && strcmp(mode, "materialize") && strcmp(mode, "chain"))
 		return reply_plain(r, 422, "\"mode\" must be materialize or "
 				   "chain");
-	rc = worktree_fork(antares_of(r), id, job, dir, with_cl, &i, &copied,
-			   &f);
+	w.chain = mode && !strcmp(mode, "chain");
+	rc = worktree_fork(antares_of(r), id, &w, &i, &x, &f);
 	if (rc)
 		return antares_answer(r, rc, NULL, &f);
-	v = fork_json(&i, id, mode && !strcmp(mode, "chain"), &copied);
+	v = fork_json(&i, id, &x);
 	antares_info_done(&i);
 	return reply_json(r, 201, v);
 }
@@ -236,6 +260,7 @@ static int post_worktrees(struct request *r)
 	q.path = repo;
 	q.mountpoint = dir;
 	q.rev = lower;
+	q.pinned = true;
 	q.job = job ? job : wid;
 	rc = antares_create(antares_of(r), &q, &i, &f);
 	if (rc)

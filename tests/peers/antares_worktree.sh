@@ -107,10 +107,12 @@ check("deep/n3" not in got, "equal to its base is no change")
 # -- a fork has the same, and its own from then on
 f = api.row("POST", "/mounts/%s/fork" % id, 201, {
     "mount_id": UUID, "job_id": str, "path": SCRATCH + "/wt2", "source_mount_id": id,
-    "mode": "materialize", "mode_downgraded_from": "chain", "lower_chain": [str],
-    "base_revision": BASE, "mount_state": ANY,
+    "mode": "materialize", "lower_chain": [str], "base_revision": BASE, "mount_state": ANY,
     "copy_stats": {"files": int, "bytes": int, "reflink_used": bool, "retries": int}},
-    {"mode": "chain", "mountpoint": SCRATCH + "/wt2"}).json
+    {"mountpoint": SCRATCH + "/wt2"}).json
+api.row("POST", "/mounts/%s/fork" % id, 422, str, {"mode": "other"})
+api.error("POST", "/mounts/%s/fork" % id, 400, "INVALID_REQUEST",
+          {"mode": "chain", "job_id": f["job_id"]})
 two = SCRATCH + "/wt2/"
 check(open(two + "deep/n1").read() == "mine\n" and not os.path.exists(two + "deep/n2")
       and open(two + "private").read() == "private\n", "copied")
