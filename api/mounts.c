@@ -15,6 +15,7 @@
 #define MOUNTS_THREADS 8
 #define RETRY_FIRST_MS 5000
 #define RETRY_LAST_MS 300000
+#define LAST_MS 20000 /* for a server that may be away, of several ways */
 
 void wanted_free(struct wanted *w)
 {
@@ -29,6 +30,7 @@ void wanted_free(struct wanted *w)
 	free(w->workspace);
 	free(w->rev_text);
 	free(w->label);
+	free(w->last);
 	free(w->why);
 	free(w);
 }
@@ -151,14 +153,26 @@ static void attempt(struct wanted *w)
 	};
 	struct fs_mount_info info;
 	struct call call;
+	bool behind = false;
 	int err;
 
 	call_enter(&call, deadline, &m->ending);
+	if (w->last && !w->rev_text) /* there is a second choice */
+		r.deadline = MIN(deadline, deadline_in_ms(LAST_MS));
 	err = fs_mount(m->options.fs, &r, &info);
+	if (w->last && !w->rev_text && (err == -EIO || err == -ETIMEDOUT)) {
+		log_warn("mounts", "%s: %s; it shows what it did when the "
+			 "daemon ended", w->dir, error_text(err));
+		r.rev = w->last;
+		r.deadline = deadline;
+		err = fs_mount(m->options.fs, &r, &info);
+		behind = true;
+	}
 	call_leave(&call);
 	if (!err)
 		tell_mounted(m, &info, w->source);
 	lock_take(&m->lock);
+	w->behind = behind && !err;
 	if (err)
 		failed(w, err);
 	else
@@ -189,12 +203,19 @@ static void run(struct pool_task *t)
 {
 	struct wanted *w = container_of(t, struct wanted, task);
 
-	if (!__atomic_load_n(&w->mounts->ending, __ATOMIC_RELAXED))
+	struct mounts *m = w->mounts;
+	bool save;
+
+	if (!__atomic_load_n(&m->ending, __ATOMIC_RELAXED))
 		attempt(w);
 	else
-		lock_take(&w->mounts->lock);
+		lock_take(&m->lock);
 	w->tried = true;
+	save = w->from_config && w->there;
 	wanted_done(w);
+	if (save && mounts_state_save(m))
+		log_warn("mounts", "the record of mounts is not up to date: "
+			 "%s", error_text(-EIO));
 }
 
 static void start(struct wanted *w, void (*fn)(struct pool_task *t))
@@ -298,6 +319,7 @@ void mounts_free(struct mounts *m)
 		wanted_free(w);
 	}
 	free(m->state_path);
+	json_decref(m->last);
 	pthread_mutex_destroy(&m->save_lock);
 	pthread_cond_destroy(&m->changed);
 	lock_done(&m->lock);

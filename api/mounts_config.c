@@ -24,6 +24,7 @@ static void want(struct mounts *m, const struct config_mount *c,
 	w->transient = w->writable;
 	w->allow_other = w->uid = w->gid = -1;
 	w->from_config = true;
+	w->last = mounts_state_last(m, w->dir, w->source);
 	wanted_link(m, w);
 }
 

@@ -10,6 +10,8 @@
 #include "core/error.h"
 #include "core/log.h"
 
+#define BEHIND_MS 8000 /* between looks whether the server is there again */
+
 static bool is_latest(const char *rev)
 {
 	return !rev || !*rev || !strcmp(rev, "main") || !strcmp(rev, "HEAD") ||
@@ -24,6 +26,10 @@ bool mounts_follow_due(struct wanted *w, int64_t now)
 	if (!w->there || w->busy || w->gone || w->state_dir ||
 	    !m->options.follow_ms || w->next_look > now || !is_latest(w->rev))
 		return false;
+	if (w->behind) {
+		w->next_look = deadline_in_ms(BEHIND_MS);
+		return true;
+	}
 	ms = m->options.follow_ms(m->options.ctx, w->source);
 	if (!w->next_look || !ms) { /* it has just been mounted */
 		w->next_look = deadline_in_ms(ms ? ms : 60000);
@@ -83,5 +89,7 @@ void mounts_follow(struct pool_task *t)
 	rc = look(m, id, conflict);
 	lock_take(&m->lock);
 	tell(w, rc, conflict);
+	if (!rc || rc == -EEXIST)
+		w->behind = false;
 	wanted_done(w);
 }

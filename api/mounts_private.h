@@ -4,6 +4,7 @@
 #define API_MOUNTS_PRIVATE_H
 
 #include "api/mounts.h"
+#include "core/json.h"
 #include "core/lock.h"
 #include "core/pool.h"
 
@@ -33,6 +34,8 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	int64_t next_try;
 	int64_t next_look; /* for a newer revision; 0: not yet decided */
 	int look_error;    /* of the last look */
+	char *last;  /* of the configuration: shown by an earlier daemon */
+	bool behind; /* it shows that, the server being away: look again */
 };
 
 struct mounts {
@@ -45,6 +48,7 @@ struct mounts {
 	struct lock lock;
 	pthread_cond_t changed;
 	struct wanted *first; /* lock */
+	json_t *last;         /* what earlier daemons showed; at start */
 	bool ending;          /* lock; read atomically as a cancel flag */
 	pthread_mutex_t save_lock; /* one writer of the file; taken alone */
 };
@@ -69,6 +73,8 @@ void mounts_configured(struct mounts *m, const struct config *c);
 void mounts_same(struct wanted *revived, struct wanted *recorded);
 
 /* mounts_state.c */
+/* The revision an earlier daemon showed there: allocated, or NULL. At start. */
+char *mounts_state_last(struct mounts *m, const char *dir, const char *source);
 int mounts_state_load(struct mounts *m);
 int mounts_state_save(struct mounts *m);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mounts_state.c - the record of wanted mounts: one small JSON file. */
 #include "api/mounts_private.h"
+#include "api/statefile.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -53,13 +54,42 @@ static json_t *to_json(const struct wanted *w)
 	return v;
 }
 
+/* Of those the configuration names: what they show, in case that the server is
+ * away at the next start. */
+static json_t *shown(const struct wanted *w)
+{
+	json_t *v = json_object();
+
+	put(v, "source", w->source);
+	put(v, "dir", w->dir);
+	put(v, "revision", w->rev_text ? w->rev_text : w->last);
+	return v;
+}
+
+char *mounts_state_last(struct mounts *m, const char *dir, const char *source)
+{
+	char *last = NULL;
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(m->last, i, v) {
+		cleanup_free char *d = json_get_bytes(v, "dir");
+		cleanup_free char *s = json_get_bytes(v, "source");
+
+		if (!last && d && s && !strcmp(d, dir) && !strcmp(s, source))
+			last = json_get_bytes(v, "revision");
+	}
+	return last;
+}
+
 int mounts_state_save(struct mounts *m)
 {
 	cleanup_buf struct buf text = BUF_INIT;
-	json_t *list = json_array(), *doc;
+	json_t *list = json_array(), *config = json_array(), *doc;
 
 	if (!m->state_path) {
 		json_decref(list);
+		json_decref(config);
 		return 0;
 	}
 	lock_scope(&m->save_lock);
@@ -67,12 +97,15 @@ int mounts_state_save(struct mounts *m)
 	for (struct wanted *w = m->first; w; w = w->next) {
 		if (!w->from_config && !w->gone && !w->fresh)
 			json_array_append_new(list, to_json(w));
+		if (w->from_config && (w->rev_text || w->last))
+			json_array_append_new(config, shown(w));
 	}
 	lock_drop(&m->lock);
-	doc = json_pack("{s:i,s:o}", "version", STATE_VERSION, "mounts", list);
+	doc = json_pack("{s:i,s:o,s:o}", "version", STATE_VERSION, "mounts",
+			list, "configured", config);
 	json_print_pretty(doc, &text);
 	json_decref(doc);
-	return path_write(m->state_path, text.data, text.len, 0600, true);
+	return statefile_write(m->state_path, &text);
 }
 
 static void add(struct mounts *m, const json_t *v)
@@ -125,16 +158,18 @@ static int read_state(struct mounts *m)
 	    !json_is_array(list) || json_array_size(list) > STATE_MOUNTS_MAX)
 		r = fail(-EBADMSG, "%s: not a list of mounts of this version",
 			 m->state_path);
-	else
+	if (!r) {
 		json_array_foreach(list, i, v)
 			add(m, v);
+		json_decref(m->last);
+		m->last = json_incref(json_object_get(doc, "configured"));
+	}
 	json_decref(doc);
 	return r;
 }
 
 int mounts_state_load(struct mounts *m)
 {
-	cleanup_free char *aside = NULL;
 	int r;
 
 	if (!m->state_path || access(m->state_path, F_OK))
@@ -142,9 +177,6 @@ int mounts_state_load(struct mounts *m)
 	r = read_state(m);
 	if (!r)
 		return 0;
-	aside = xasprintf("%s.bad", m->state_path);
-	log_warn("mounts", "the record of mounts is set aside as %s: %s",
-		 aside, error_text(r));
-	rename(m->state_path, aside);
+	statefile_set_aside("mounts", m->state_path, r);
 	return r;
 }

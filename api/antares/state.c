@@ -4,6 +4,7 @@
  * the keys other programs know. Written whole, by rename.
  */
 #include "api/antares/impl.h"
+#include "api/statefile.h"
 #include "core/buf.h"
 #include "core/call.h"
 #include "core/clock.h"
@@ -63,9 +64,7 @@ static void put_mount(struct buf *b, const struct amount *m)
 void antares_save(struct antares *a)
 {
 	cleanup_buf struct buf b = BUF_INIT;
-	cleanup_free char *dir = xstrdup(a->state_file);
-	char *slash = strrchr(dir, '/');
-	int rc = 0;
+	int rc;
 
 	buf_puts(&b, "# mounts of the Antares API; written by the daemon\n");
 	lock_scope(&a->save_lock);
@@ -76,12 +75,7 @@ void antares_save(struct antares *a)
 		if (m->state != ANTARES_PROVISIONING || m->recovering)
 			put_mount(&b, m);
 	lock_drop(&a->lock);
-	if (slash && slash != dir) {
-		*slash = '\0';
-		rc = path_make_dirs(dir, 0755);
-	}
-	if (!rc)
-		rc = path_write(a->state_file, b.data, b.len, 0600, true);
+	rc = statefile_write(a->state_file, &b);
 	if (rc)
 		log_warn("antares", "the record of mounts is not up to date: "
 			 "%s", error_text(rc));
@@ -179,7 +173,6 @@ static int read_state(struct antares *a)
 
 void antares_load(struct antares *a)
 {
-	cleanup_free char *aside = NULL;
 	int rc;
 
 	if (access(a->state_file, F_OK))
@@ -187,10 +180,7 @@ void antares_load(struct antares *a)
 	rc = read_state(a);
 	if (!rc)
 		return;
-	aside = xasprintf("%s.bad", a->state_file);
-	log_warn("antares", "the record of mounts is set aside as %s: %s",
-		 aside, error_text(rc));
-	rename(a->state_file, aside);
+	statefile_set_aside("antares", a->state_file, rc);
 }
 
 /* -- coming back ------------------------------------------------------------------- */

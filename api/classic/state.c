@@ -4,6 +4,7 @@
  * directory. A file of this name that is something else is left alone.
  */
 #include "api/classic/impl.h"
+#include "api/statefile.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -34,7 +35,7 @@ void classic_save(struct classic *c)
 		toml_put(&b, "upper", w->upper);
 	}
 	lock_drop(&c->lock);
-	rc = path_write(c->file, b.data, b.len, 0600, true);
+	rc = statefile_write(c->file, &b);
 	if (rc)
 		log_warn("classic", "what is selected is not recorded: %s",
 			 error_text(rc));

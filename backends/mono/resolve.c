@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resolve.h"
 
+#include "clkeep.h"
 #include "commits.h"
 #include "directory.h"
 #include "layer.h"
@@ -382,12 +383,12 @@ static int take_apart(struct mono *m, const char *spec, struct changelist *c)
 }
 
 static int read_edits(struct mono *m, const struct changelist *c,
-		      const struct monoreply *r, struct monoedits *ret)
+		      const char *text, size_t len, struct monoedits *ret)
 {
 	const char *why;
 	char said[200];
-	int rc = monoedits_parse(ret, r->data, r->len, c->root, said,
-				 sizeof(said), &why);
+	int rc = monoedits_parse(ret, text, len, c->root, said, sizeof(said),
+				 &why);
 
 	if (rc == -EREMOTEIO)
 		return monofail(m, -EIO, "%s: change list %s: the server says: "
@@ -403,8 +404,25 @@ static int read_edits(struct mono *m, const struct changelist *c,
 	return rc;
 }
 
+/* The edits that were told before: what an earlier daemon's mounts show. False:
+ * there are none. */
+static bool kept_edits(struct mono *m, const struct changelist *c,
+		       const char *name, struct monoedits *ret)
+{
+	size_t len = 0;
+	auto_free char *text = monocl_kept(m, name, &len);
+
+	return text && read_edits(m, c, text, len, ret) == 0;
+}
+
+static bool is_away(int rc, int status)
+{
+	return rc < 0 ? rc != -EINTR && rc != -ENOMEM
+		      : status == 502 || status == 503 || status == 504;
+}
+
 static int ask_edits(struct mono *m, const struct changelist *c,
-		     struct monoedits *ret)
+		     const char *name, struct monoedits *ret)
 {
 	auto_free char *url = NULL;
 	auto_free char *what = NULL;
@@ -415,10 +433,18 @@ static int ask_edits(struct mono *m, const struct changelist *c,
 	    asprintf(&what, "change list %s", c->link) < 0)
 		return -ENOMEM;
 	rc = monoreq_get(m, url, MONO_LIST_MAX, &r);
+	if (is_away(rc, r.status) && kept_edits(m, c, name, ret)) {
+		monolog(m, SCORPIO_LOG_WARN, "%s: the server is away: change "
+			"list %s is shown as it was", m->shown, c->link);
+		monoreply_done(&r);
+		return 0;
+	}
 	if (rc == 0 && r.status != 200)
 		rc = monoreq_error(m, r.status, r.data, r.len, what);
 	else if (rc == 0)
-		rc = read_edits(m, c, &r, ret);
+		rc = read_edits(m, c, r.data, r.len, ret);
+	if (rc == 0)
+		monocl_keep(m, name, r.data, r.len);
 	monoreply_done(&r);
 	return rc;
 }
@@ -426,22 +452,29 @@ static int ask_edits(struct mono *m, const struct changelist *c,
 static int apply(struct mono *m, const struct changelist *c,
 		 struct scorpio_revision *ret)
 {
-	struct monoedits edits = { 0 };
-	char commit[sizeof(ret->text)];
-	int n, rc = ask_edits(m, c, &edits);
+	struct monoedits edits = { 0 }, before = { 0 };
+	char text[sizeof(ret->text)];
+	uint8_t base[MONO_OID];
+	int n, rc = 0;
 
+	n = snprintf(text, sizeof(text), "%.40s@%s%s%s", ret->text, c->link,
+		     *c->root ? ":/" : "", c->root);
+	if ((size_t)n >= sizeof(text))
+		return monofail(m, -EINVAL, "%s: change list %s: the path of "
+				"its root is too long", m->shown, c->link);
+	memcpy(base, ret->root.bytes, MONO_OID);
+	/* a mount that comes back may show those */
+	if (kept_edits(m, c, text, &before))
+		rc = monolayer_add(m, base, &before, &ret->root);
 	if (rc == 0)
-		rc = monolayer_add(m, ret->root.bytes, &edits, &ret->root);
+		rc = ask_edits(m, c, text, &edits);
+	if (rc == 0)
+		rc = monolayer_add(m, base, &edits, &ret->root);
 	if (rc < 0)
 		return rc;
-	snprintf(commit, sizeof(commit), "%s", ret->text);
-	n = snprintf(ret->text, sizeof(ret->text), "%.40s@%s%s%s", commit,
-		     c->link, *c->root ? ":/" : "", c->root);
+	memcpy(ret->text, text, sizeof(text));
 	snprintf(ret->label, sizeof(ret->label), "cl/%s", c->link);
-	return (size_t)n < sizeof(ret->text) ?
-		       0 :
-		       monofail(m, -EINVAL, "%s: change list %s: the path of "
-				"its root is too long", m->shown, c->link);
+	return 0;
 }
 
 int mono_resolve_spec(struct mono *m, const char *spec,

@@ -193,7 +193,8 @@ for side, text in ((one, b"ONE"), (two, b"SECOND")):
         if (k % 2 == 0) == (side == one):
             w(side + "/w/" + w.__name__, text); w(real + "/w/" + w.__name__, text)
     for s, r in ((one, twin + "1"), (two, twin + "2")):
-        check(not differ(texts(s), texts(r)), "%s after %s: %s" % (s, side, differ(texts(s), texts(r))))
+        check(not differ(texts(s), texts(r)),
+              "%s after %s: %s" % (s, side, differ(texts(s), texts(r))))
 for side, text in ((one, b"ONE"), (two, b"SECOND")):
     real = twin + ("1" if side == one else "2")
     for k, w in enumerate(WAY):
@@ -301,7 +302,8 @@ took=$(cat "$SCRATCH/took")
 for part in 2 6 12; do
     ms=$((15 + took * part / 10))
     mkdir -p "$SCRATCH/kill$ms"
-    curl -sS --noproxy '*' -m 60 -o "$SCRATCH/answer$ms" -X POST -H 'Content-Type: application/json' \
+    curl -sS --noproxy '*' -m 60 -o "$SCRATCH/answer$ms" -X POST \
+        -H 'Content-Type: application/json' \
         -d "{\"mode\":\"chain\",\"mountpoint\":\"$SCRATCH/kill$ms\"}" \
         "$ANTARES/mounts/$(cat "$SCRATCH/ids")/fork" 2>/dev/null &
     curl=$!

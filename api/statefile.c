@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/statefile.h"
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/path.h"
+
+int statefile_write(const char *path, const struct buf *text)
+{
+	cleanup_free char *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+	int rc = 0;
+
+	if (slash && slash != dir) {
+		*slash = '\0';
+		rc = path_make_dirs(dir, 0755);
+	}
+	return rc ? rc : path_write(path, text->data, text->len, 0600, true);
+}
+
+void statefile_set_aside(const char *area, const char *path, int err)
+{
+	cleanup_free char *aside = xasprintf("%s.bad", path);
+
+	log_warn(area, "the record of mounts is set aside as %s: %s", aside,
+		 error_text(err));
+	rename(path, aside);
+}
