@@ -45,3 +45,16 @@ int git_read(const char *at, const struct stat *st, char **ret, size_t *ret_n)
 	*ret_n = (size_t)n;
 	return 0;
 }
+
+json_t *git_base_of(struct gitjob *j, const char *path, bool lfs)
+{
+	const char *top = j->work.below;
+	cleanup_free char *full = xasprintf("%s%s%s", top, *top ? "/" : "",
+					    path);
+	struct fs *f = daemon_fs(j->classic->daemon);
+	char hex[GIT_HEX];
+	int rc = lfs ? gitlfs_original(f, j->work.top, full, hex)
+		     : git_original(f, j->work.top, full, hex);
+
+	return rc == -ENOENT ? json_null() : rc ? NULL : json_string(hex);
+}

@@ -35,11 +35,30 @@ int gitblob_keep(struct classic *c, const void *p, size_t n,
 		 char ret_hex[GIT_HEX]);
 char *gitblob_path(struct classic *c, const char *hex);
 
+/* git_lfs.c. Do .gitattributes say that a path (below the selected directory) is a
+ * file of Git LFS? */
+struct lfsptr;
+int gitlfs_is(struct gitjob *j, const char *path, bool *ret);
+/* Set its content aside; its pointer, "" if it is to go as it is. */
+int gitlfs_keep(struct classic *c, const char *at, struct lfsptr *ret,
+		char text[160]);
+/* The pointer of a file as it is now; "" as above. */
+int gitlfs_pointer(const char *at, char text[160]);
+/* As git_original: the id that its pointer has. */
+int gitlfs_original(struct fs *f, const char *top, const char *path,
+		    char ret_hex[GIT_HEX]);
+/* The objects of these entries to the LFS server. */
+int gitlfs_upload(struct gitjob *j, const json_t *entries);
+
 /* git_content.c: a file or the target of a link, owned. */
 int git_read(const char *at, const struct stat *st, char **ret, size_t *ret_n);
 /* The id of a file as the revision of a workspace has it. -ENOENT, -EISDIR. */
 int git_original(struct fs *f, const char *dir, const char *path,
 		 char ret_hex[GIT_HEX]);
+
+/* The same of a path of the job, as JSON: text, null (there is none), or NULL if
+ * that is not told. lfs: of its pointer. */
+json_t *git_base_of(struct gitjob *j, const char *path, bool lfs);
 
 /* "TYPE N\0" and the content -> id */
 void git_id(const char *type, const void *p, size_t n, char ret_hex[GIT_HEX]);

@@ -241,6 +241,9 @@ int classic_git_push(struct classic *c, const char *path)
 		rc = git_build(&j, json_object_get(commit, "entries"),
 			       json_get_text(commit, "message", ""), old, pack,
 			       new, &info);
+	/* nobody shall see a pointer to what is not there */
+	if (!rc)
+		rc = gitlfs_upload(&j, json_object_get(commit, "entries"));
 	if (!rc)
 		rc = send(&j, old, new, pack);
 	if (!rc) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* git_stage.c - what is set aside for a commit. */
 #include "api/classic/git_impl.h"
+#include "backends/lfs/pointer.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -211,19 +212,6 @@ static int changes_of(struct gitjob *j, const char *only, struct changes *l)
 
 /* -- add --------------------------------------------------------------------------------- */
 
-/* The id in the revision: text, null, or NULL if that is not told. */
-static json_t *base_of(struct gitjob *j, const char *path)
-{
-	const char *top = j->work.below;
-	cleanup_free char *full = xasprintf("%s%s%s", top, *top ? "/" : "",
-					    path);
-	char hex[GIT_HEX];
-	int rc = git_original(daemon_fs(j->classic->daemon), j->work.top, full,
-			      hex);
-
-	return rc == -ENOENT ? json_null() : rc ? NULL : json_string(hex);
-}
-
 static void set(json_t *staged, const char *path, json_t *v)
 {
 	cleanup_buf struct buf key = BUF_INIT;
@@ -232,27 +220,49 @@ static void set(json_t *staged, const char *path, json_t *v)
 	json_object_set_new(staged, buf_str(&key), v);
 }
 
-static int stage_file(struct gitjob *j, const char *path, const struct stat *st,
-		      bool with_base)
+/* What is kept of a file, and its id; `lfs` gets the object it stands for. */
+static int keep(struct gitjob *j, const char *path, const struct stat *st,
+		bool is_lfs, char hex[GIT_HEX], json_t **lfs)
 {
 	cleanup_free char *at = xasprintf("%s/%s", j->work.dir, path);
 	cleanup_free char *data = NULL;
-	json_t *v, *base = with_base ? base_of(j, path) : NULL;
-	char hex[GIT_HEX];
+	char text[160] = "", oid[2 * SHA256_LEN + 1];
+	struct lfsptr p;
 	size_t n;
-	int rc = git_read(at, st, &data, &n);
+	int rc = is_lfs ? gitlfs_keep(j->classic, at, &p, text) : 0;
+
+	if (rc)
+		return rc;
+	if (*text) {
+		hex_encode(p.oid, SHA256_LEN, oid);
+		*lfs = json_pack("{s:s,s:I}", "oid", oid, "size",
+				 (json_int_t)p.size);
+		return gitblob_keep(j->classic, text, strlen(text), hex);
+	}
+	rc = git_read(at, st, &data, &n);
+	return rc ? rc : gitblob_keep(j->classic, data, n, hex);
+}
+
+static int stage_file(struct gitjob *j, const char *path, const struct stat *st,
+		      bool with_base)
+{
+	json_t *v, *base, *lfs = NULL;
+	bool is_lfs = false;
+	char hex[GIT_HEX];
+	int rc = S_ISREG(st->st_mode) ? gitlfs_is(j, path, &is_lfs) : 0;
 
 	if (!rc)
-		rc = gitblob_keep(j->classic, data, n, hex);
-	if (rc) {
-		json_decref(base);
+		rc = keep(j, path, st, is_lfs, hex, &lfs);
+	if (rc)
 		return rc;
-	}
+	base = with_base ? git_base_of(j, path, is_lfs) : NULL;
 	v = json_pack("{s:s,s:s}", "oid", hex, "mode",
 		      S_ISLNK(st->st_mode) ? "120000"
 		      : st->st_mode & 0100 ? "100755" : "100644");
 	if (base)
 		json_object_set_new(v, "base", base);
+	if (lfs)
+		json_object_set_new(v, "lfs", lfs);
 	set(json_object_get(j->doc, "staged"), path, v);
 	return 0;
 }
@@ -299,9 +309,12 @@ static int stage_any(struct gitjob *j, const char *path, bool with_base,
 
 static void stage_removed(struct gitjob *j, const char *path, bool with_base)
 {
-	json_t *base = with_base ? base_of(j, path) : NULL;
+	bool is_lfs = false;
+	json_t *base = NULL;
 	json_t *v = json_pack("{s:n}", "oid");
 
+	if (with_base && !gitlfs_is(j, path, &is_lfs))
+		base = git_base_of(j, path, is_lfs);
 	if (base)
 		json_object_set_new(v, "base", base);
 	set(json_object_get(j->doc, "staged"), path, v);
@@ -476,7 +489,7 @@ static bool is_set(struct gitjob *j, const struct change *c)
 	cleanup_free char *at = xasprintf("%s/%s", j->work.dir, c->path);
 	cleanup_buf struct buf key = BUF_INIT;
 	cleanup_free char *data = NULL;
-	char hex[GIT_HEX];
+	char hex[GIT_HEX], text[160];
 	struct stat st;
 	size_t n;
 
@@ -489,10 +502,17 @@ static bool is_set(struct gitjob *j, const struct change *c)
 		return false;
 	if (c->kind == FS_DELETED)
 		return json_is_null(json_object_get(v, "oid"));
-	if (lstat(at, &st) || S_ISDIR(st.st_mode) ||
-	    git_read(at, &st, &data, &n))
+	if (lstat(at, &st) || S_ISDIR(st.st_mode))
 		return false;
-	git_id("blob", data, n, hex);
+	if (json_object_get(v, "lfs")) {
+		if (!S_ISREG(st.st_mode) || gitlfs_pointer(at, text))
+			return false;
+		git_id("blob", text, strlen(text), hex);
+	} else if (git_read(at, &st, &data, &n)) {
+		return false;
+	} else {
+		git_id("blob", data, n, hex);
+	}
 	return !strcmp(json_get_text(v, "oid", ""), hex);
 }
 

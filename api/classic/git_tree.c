@@ -156,8 +156,7 @@ static int check_base(const struct leaf *l, const char *name,
 	if (now && want && !strcmp(now->hex, want))
 		return 0;
 	return fail(-ESTALE, "%s changed on the server since: mount again, and "
-		    "make the change there (a file of Git LFS: commit it with "
-		    "git and git-lfs in a clone)", name);
+		    "make the change there", name);
 }
 
 static int put_blob(struct build *b, const char *hex)

@@ -6,15 +6,11 @@
  * Source: git-lfs docs/api/locking.md.
  */
 #include "api/cli/workspace.h"
-#include "api/stack.h"
-#include "backends/lfs/server.h"
+#include "api/lfsclient.h"
 #include "core/error.h"
 #include "core/http.h"
-#include "core/path.h"
-#include "core/registry.h"
 
 #define LOCKS_MAX 100000u
-#define CONFIG_MAX (1u << 20)
 
 enum { OPT_FORCE = 1 };
 
@@ -34,59 +30,23 @@ static int lfs_option(struct cli *c UNUSED, int key, const char *v UNUSED)
 struct locking {
 	struct cli *cli;
 	struct workspace_at at;
-	struct config_view view;
-	struct lfs lfs;
+	struct lfsclient client;
 	const char *ref;
 };
 
 /* -- the server ---------------------------------------------------------------- */
 
-static int read_lfsconfig(struct locking *l)
-{
-	cleanup_free char *path = xasprintf("%s/.lfsconfig", l->at.dir);
-	cleanup_free char *text = NULL;
-	struct lfsconf conf;
-	size_t n;
-	int rc = path_read(path, CONFIG_MAX, &text, &n);
-
-	if (rc)
-		return rc == -ENOENT ? 0 : rc;
-	rc = lfsconf_parse(text, n, &conf);
-	if (rc)
-		return rc;
-	lfsserver_use(&l->lfs, &conf);
-	lfsconf_done(&conf);
-	return 0;
-}
-
 static int reach(struct locking *l)
 {
-	struct config *c = l->cli->config;
-	char *address = stack_address(l->at.source);
-	const struct scorpio_backend *b = registry_by_url(address);
-	struct host_options o = { .name = "lfs", .get = config_view_get,
-				  .ctx = &l->view };
-	int rc;
-
-	l->view = (struct config_view){
-		.config = c, .source = config_source_by_url(c, address),
-		.backend = b ? b->name : NULL,
-	};
-	l->lfs.host = host_new(&o);
-	l->lfs.config = host_config(l->lfs.host);
-	l->lfs.url = address;
-	l->lfs.mono = !strncmp(address, "mono", 4);
 	l->ref = strncmp(l->at.label, "refs/", 5) ? "refs/heads/main"
 						  : l->at.label;
-	rc = lfsserver_new(&l->lfs, &l->lfs.server);
-	return rc ? rc : read_lfsconfig(l);
+	return lfsclient_open(l->cli->config, l->at.source, l->at.dir,
+			      &l->client);
 }
 
 static void locking_done(struct locking *l)
 {
-	lfsserver_free(l->lfs.server);
-	host_free((struct scorpio_host *)l->lfs.host);
-	free(l->lfs.url);
+	lfsclient_done(&l->client);
 	workspace_at_done(&l->at);
 }
 
@@ -94,7 +54,7 @@ static int call(struct locking *l, const char *what, json_t *body /* takes */,
 		struct lfsreply *r, json_t **ret)
 {
 	cleanup_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	int rc = lfsserver_call(&l->lfs, what, text, r);
+	int rc = lfsserver_call(&l->client.lfs, what, text, r);
 
 	json_decref(body);
 	if (rc)
@@ -103,7 +63,7 @@ static int call(struct locking *l, const char *what, json_t *body /* takes */,
 	if (r->status / 100 != 2 && !(r->status == 409 && *ret)) {
 		json_decref(*ret);
 		*ret = NULL;
-		return lfsserver_error(&l->lfs, "a question for locks", r);
+		return lfsserver_error(&l->client.lfs, "a question for locks", r);
 	}
 	return *ret ? 0 : fail(-EBADMSG, "the LFS server's answer is no JSON");
 }

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 300
+# Files of Git LFS through /api/git: committed as pointers, their objects uploaded and
+# verified before the push, read back by stock git-lfs; nothing is pushed if the LFS
+# server refuses
+set -euo pipefail
+. "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
+. "$TESTLIB/lfs.sh"
+. "$TESTLIB/antares.sh"
+
+LFS_PORT=$(free_port)
+antares_workspace "lfs_url = \"http://127.0.0.1:$LFS_PORT/lfs\""
+antares_setup --push-token s3cret
+start_lfs_server "$SCRATCH" "$SCRATCH/objects" --strict-mono --host "0.0.0.0:$LFS_PORT"
+R=$SCRATCH/repo
+git -C "$R" lfs install --local >/dev/null
+printf '*.bin filter=lfs diff=lfs merge=lfs -text\n' >"$R/project/.gitattributes"
+bytes "$R/project/a.bin" 100000 a
+bytes "$R/project/b.bin" 3000000 b
+bytes "$R/project/c.bin" 5000 c
+git_commit "$R" "with LFS files"
+find "$R/.git/lfs/objects" -type f -exec cp -t "$SCRATCH/objects" {} +
+echo s3cret >"$SCRATCH/token"
+cat >>"$DAEMON_CONFIG" <<END
+[mono]
+token_file = "$SCRATCH/token"
+END
+start_daemon
+wait_until 20 test -s "$SCRATCH/mount/project/a.bin"
+
+top=$SCRATCH/mount/project
+call() { # METHOD PATH [BODY]
+    curl -sS --noproxy '*' -m 120 -X "$1" ${3:+-H "Content-Type: application/json" -d "$3"} \
+        "$DAEMON_URL/api/$2"
+}
+status() { call GET 'git/status?path=project' | jq -r .message; }
+publish() {
+    call POST git/add '{"mono_path": "project"}'
+    call POST git/commit '{"mono_path": "project", "message": "m"}' |
+        jq -e '.status == "Success"' >/dev/null
+    call POST git/push '{"mono_path": "project"}'
+}
+call POST fs/mount '{"path": "project"}' | jq -e '.status == "Success"' >/dev/null
+bytes "$top/a.bin" 120000 changed
+mkdir "$top/sub"
+bytes "$top/sub/new.bin" 2000000 new
+cp "$top/sub/new.bin" "$top/sub/same.bin"
+rm "$top/c.bin"
+mv "$top/b.bin" "$top/moved.bin"
+: >"$top/empty.bin"
+echo plain >"$top/plain"
+call POST git/add '{"mono_path": "project"}'
+said=$(status)
+assert_contains "$said" 'modified:   a.bin'
+[[ $said != *"not staged"* ]] || fail "staged, and still changed: $said"
+assert_contains "$(publish)" "Push successful"
+assert_eq "$(lfs_stat uploads)" 2 "what the server has, and what is there twice, is not sent"
+assert_eq "$(lfs_stat verified)" 2 "verified"
+
+# the commit has pointers, as git-lfs makes them
+for f in a.bin sub/new.bin sub/same.bin moved.bin; do
+    git -C "$R" cat-file blob "refs/pushed/1:$f" >"$SCRATCH/pointer"
+    git lfs pointer --file "$top/$f" 2>/dev/null | cmp - "$SCRATCH/pointer" ||
+        fail "$f is not its pointer"
+done
+assert_eq "$(git -C "$R" cat-file -s refs/pushed/1:empty.bin)" 0
+assert_eq "$(git -C "$R" cat-file blob refs/pushed/1:plain)" plain
+# and stock git-lfs reads it
+git init -q "$SCRATCH/clone"
+git -C "$SCRATCH/clone" lfs install --local >/dev/null
+git -C "$SCRATCH/clone" config lfs.url "$LFS_URL/info/lfs"
+git -C "$SCRATCH/clone" fetch -q "$R" refs/pushed/1
+within 60 git -C "$SCRATCH/clone" checkout -q FETCH_HEAD
+for f in a.bin sub/new.bin sub/same.bin moved.bin plain empty.bin; do
+    cmp "$SCRATCH/clone/$f" "$top/$f" || fail "$f read back is another"
+done
+[ ! -e "$SCRATCH/clone/c.bin" ] || fail "the removed one is there"
+lfs_obedient
+
+# refused by the LFS server: no commit goes to a server that cannot show it
+bytes "$top/a.bin" 90000 again
+lfs_fault "{\"kind\": \"refuse\", \"code\": 403, \"times\": 1, \"oid\": \"$(oid_of "$top/a.bin")\"}"
+assert_contains "$(publish)" "LFS server refuses"
+git -C "$R" rev-parse -q --verify refs/pushed/2 >/dev/null && fail "it was pushed"
+call POST git/push '{"mono_path": "project"}' >"$SCRATCH/again"
+assert_contains "$(cat "$SCRATCH/again")" "Push successful"
+git -C "$R" cat-file blob refs/pushed/2:a.bin | grep -q "$(oid_of "$top/a.bin")" ||
+    fail "not the new content"
