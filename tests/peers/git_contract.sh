@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 300
+# timeout: 600
 # The contract suite against git on a server: with filters, without, by
 # protocol version 0, and through the git program
 set -euo pipefail
@@ -41,7 +41,7 @@ chmod 755 "$SCRATCH/ssh"
 for source in "$url/yes.git" "git+$url/no.git" "$url/v0/no.git" \
     "git+ssh://host$SCRATCH/yes.git"; do
     out=$SCRATCH/out
-    timeout 120 "$check" --scratch "$SCRATCH/scratch" \
+    timeout $((250 * SLOW)) "$check" --scratch "$SCRATCH/scratch" \
         --config "ssh_command=$SCRATCH/ssh" "$source" >"$out" 2>&1 || {
         cat "$out"
         fail "the contract: $source"
