@@ -110,6 +110,11 @@ for c in mount umount list status info stats top trace warmup profile cache fsck
     assert_contains "$(head -n1 help.txt)" "usage: scorpio $c"
     awk 'length > 100 { bad = 1 } END { exit bad }' help.txt || fail "long lines: $c --help"
 done
+# the manual page has each command
+while read -r c; do
+    grep -q "^\.It Nm Cm $c\( \|$\)" "$SCORPIO_SRC/docs/man/scorpio.1" ||
+        fail "scorpio.1 does not know the command $c"
+done < <("$SCORPIO" --help | sed -n '/^commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
 # no colours in a pipe
 scorpio_cli doctor >out || true
 grep -q $'\033' out && fail "colours in a pipe"
