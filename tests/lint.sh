@@ -123,6 +123,17 @@ done >>"$out"
 grep -InE "$words" "${all[@]}" 2>/dev/null | sed 's/$/   (unfinished work)/' \
     >>"$out"
 
+# -- waits without a time: only where docs/limits.md says who ends them --------------
+endless=(core/clock.c core/pool.c core/spawn.c cache/alarm.c cache/source.c fs/crawl.c
+    fs/delta.c fs/known.c fs/keeper_main.c fs/mount.c fs/notify.c fs/session.c fs/wal.c
+    api/gitwork/ipc.c backends/lfs/many.c backends/nix/ahead.c plugins/nixcache/pull.c
+    plugins/monogate/objects.c)
+waits='pthread_cond_wait\(|wait[a-z_]*\(.*DEADLINE_NONE|(poll|_wait)\(.*, -1\)'
+waits+='|waitpid\(.*, 0\)|LOCK_(EX|SH)\)|F_(OFD_)?SETLKW'
+grep -InE "$waits" "${code[@]}" | grep -vE '^(tests|api/cli)/' |
+    grep -vE "^($(IFS='|'; echo "${endless[*]}")):" |
+    sed 's/$/   (a wait without a time)/' >>"$out"
+
 # -- scripts, public headers, analysis ----------------------------------------------
 # Only scripts that changed since shellcheck had nothing to say about them, and on
 # every core: it takes most of this check's time.

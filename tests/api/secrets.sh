@@ -23,6 +23,19 @@ url = "$FAULT_URL/login"
 header = "X-Key: hunter2-header"
 token_file = "$SCRATCH/token"
 END
+# every other key that is a secret, as the table of keys has them
+while read -r key; do
+    [ "$key" != server.token ] || continue
+    value=hunter2-${key//./-}
+    case $key in *header) secrets+=" $value" value="X-Key: $value" ;;
+    *) secrets+=" $value" ;; esac
+    printf '[%s]\n%s = "%s"\n' "${key%.*}" "${key##*.}" "$value"
+done < <(sed -n 's/^{ "\([a-z0-9_.]*\)".*CONFIG_SECRET.*/\1/p' \
+    "$SCORPIO_SRC/core/config_keys.c") >"$SCRATCH/keys"
+# one table each
+awk '/^\[/ { t = $0; next } { k[t] = k[t] $0 "\n" }
+    END { for (t in k) printf "%s\n%s", t, k[t] }' "$SCRATCH/keys" >>"$DAEMON_CONFIG"
+[ "$(grep -c hunter2 "$DAEMON_CONFIG")" -ge 9 ] || fail "no secret keys were found"
 start_daemon --no-keeper
 log=$SCRATCH/daemon-$DAEMON_PORT.log
 m=$SCRATCH/m

@@ -70,6 +70,32 @@ print(" ".join(w["name"] for w in json.load(sys.stdin)["workspaces"]))')
     for n in $name; do cli workspace remove "$n" >/dev/null; done
 done
 
+note "the daemon dies, and both processes: the user's mount goes on, and comes back"
+pid_of() { cli status --json | python3 -c "import json, sys
+print(json.load(sys.stdin)['$1'])"; }
+cli mount "$HERE/src" "$W" --workspace kept >/dev/null
+as_user sh -c "echo mine >'$W/mine'"
+died=$(pid_of daemon_pid)
+kill -KILL "$died"
+assert_eq "$(as_user cat "$W/mine")" mine "after kill -9"
+replaced() { [ "$(pid_of daemon_pid)" != "$died" ]; }
+wait_until 30 replaced
+died="$(pid_of keeper_pid) $(pid_of daemon_pid)"
+# shellcheck disable=SC2086 # two
+kill -KILL $died
+as_user fusermount3 -uz "$W" 2>/dev/null || true
+all_gone() { # shellcheck disable=SC2086
+    ! kill -0 $died 2>/dev/null
+}
+wait_until 20 all_gone
+as_user fusermount3 -uz "$W" 2>/dev/null || true
+cli serve --background >/dev/null
+back() { [ "$(as_user cat "$W/mine" 2>/dev/null)" = mine ]; }
+wait_until 30 back
+assert_eq "$(as_user stat -c %u "$W/mine")" "$ID" "owner"
+cli umount "$W" >/dev/null
+cli workspace remove kept >/dev/null
+
 note "what takes privileges is refused by name"
 assert_fails cli mount --redirect out "$HERE/src" "$W"
 assert_contains "$OUTPUT" "only root" "redirections"
