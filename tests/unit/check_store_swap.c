@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file is damaged while it is in use: the store goes on with an empty one,
+ * readers of the old one end there. */
+#include "tests/unit/store_test.h"
+
+#include <stdatomic.h>
+
+#define COUNT 40u
+#define SIZE  3000u
+#define META_FREE_ROOT 80 /* in a meta page of LMDB 0.9: header, meta, free */
+#define META_TXN       144
+
+static atomic_uint times;
+
+static void replaced(const char *notice)
+{
+	ck_assert_ptr_nonnull(strstr(notice, "set aside"));
+	times++;
+}
+
+static void begin(struct fixture *f)
+{
+	struct store_options o = { .path = f->dir, .max_bytes = f->max,
+				   .replaced = replaced };
+
+	store_close(f->s);
+	ok(store_open(&o, &f->s));
+	ok(store_space(f->s, "test", &f->space));
+	for (unsigned i = 0; i < COUNT; i++) {
+		put_ok(f, i, SIZE, SCORPIO_ID_SHA256, true);
+		ok(store_flush(f->s, DEADLINE_NONE));
+	}
+}
+
+/* Overwrite the root page of the list of free pages. */
+static void break_free_list(const struct fixture *f)
+{
+	cleanup_free char *path = xasprintf("%s/data.mdb", f->dir);
+	cleanup_fd int fd = open(path, O_RDWR);
+	uint8_t page[4096];
+	uint64_t txn[2], root[2], use;
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(pread(fd, page, 4096, i * 4096), 4096);
+		memcpy(&root[i], page + META_FREE_ROOT, 8);
+		memcpy(&txn[i], page + META_TXN, 8);
+	}
+	use = root[txn[1] > txn[0]];
+	ck_assert_uint_ne(use, UINT64_MAX);
+	memset(page, 0xff, sizeof(page));
+	ck_assert_int_eq(pwrite(fd, page, 4096, (off_t)use * 4096), 4096);
+}
+
+START_TEST(goes_on_with_an_empty_file)
+{
+	struct store_reader old;
+	struct fixture f;
+	uint16_t other, again;
+
+	times = 0;
+	fixture_open(&f, 8 * MiB);
+	begin(&f);
+	ok(store_space(f.s, "other", &other));
+	ok(store_read_begin(f.s, &old)); /* stays where it is */
+	break_free_list(&f);
+	put_ok(&f, 5000, SIZE, SCORPIO_ID_SHA256, true);
+	ok(store_flush(f.s, DEADLINE_NONE));
+	ck_assert_uint_eq(times, 1);
+	store_read_end(&old);
+	ck_assert_int_eq(look(&f, 5000, SIZE, SCORPIO_ID_SHA256), 1);
+	ck_assert_int_eq(look(&f, 1, SIZE, SCORPIO_ID_SHA256), 0);
+	fixture_reopen(&f); /* its numbers were written down again */
+	ck_assert_ptr_null(store_notice(f.s));
+	ok(store_space(f.s, "other", &again));
+	ck_assert_uint_eq(again, other);
+	ck_assert_int_eq(look(&f, 5000, SIZE, SCORPIO_ID_SHA256), 1);
+	fixture_close(&f);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("store_swap");
+
+	tcase_add_test(t, goes_on_with_an_empty_file);
+	return run_suite("store_swap", t);
+}
