@@ -438,9 +438,23 @@ static int copy_to_odb(struct gitpack *p, const git_oid *oid)
 	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
 }
 
+/* What its head says (rc, size) is looked at first: it may say terabytes. */
+static int read_whole(struct gitpack *p, const git_oid *oid, int rc,
+		      size_t size, git_odb_object **ret)
+{
+	if (rc == 0 && size > GIT_WHOLE_MAX)
+		return gitfail(p->source, -EFBIG, "an object of the server's "
+			       "pack says that it has %zu bytes", size);
+	if (rc == 0)
+		rc = git_odb_read(ret, p->odb, oid);
+	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
+}
+
 int gitpack_read(struct gitpack *p, const git_oid *oid, git_odb_object **ret)
 {
 	int rc = p->unpack ? copy_to_odb(p, oid) : 0;
+	git_object_t type;
+	size_t size;
 
 	if (rc < 0)
 		return rc;
@@ -448,8 +462,8 @@ int gitpack_read(struct gitpack *p, const git_oid *oid, git_odb_object **ret)
 	    !git_odb_exists_ext(p->odb, oid, GIT_ODB_LOOKUP_NO_REFRESH))
 		return gitsource_missing(p->source, oid);
 	git_error_clear();
-	rc = git_odb_read(ret, p->odb, oid);
-	return rc < 0 ? gitlib_fail(p->source, rc, "cannot read a pack") : 0;
+	rc = git_odb_read_header(&size, &type, p->odb, oid);
+	return read_whole(p, oid, rc, size, ret);
 }
 
 static int trees_unpacked(struct gitpack *p, gitpack_tree_fn fn, void *ctx)
@@ -494,12 +508,9 @@ static int pour_one(struct gitpack *p, struct gitpour *pour,
 	if (rc == 0 && type == GIT_OBJECT_BLOB && size > GIT_WHOLE_MAX)
 		return gitlocal_stream(p->source, pour->sink,
 				       gitpack_gitdir(p), oid, size);
-	if (rc == 0)
-		rc = git_odb_read(&o, p->odb, oid);
+	rc = read_whole(p, oid, rc, size, &o);
 	if (rc < 0)
-		return gitpour_failed(pour, &id,
-				      gitlib_fail(p->source, rc,
-						  "cannot read a pack"));
+		return gitpour_failed(pour, &id, rc);
 	return gitpour_object(pour, o, false);
 }
 
