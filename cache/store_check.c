@@ -29,6 +29,7 @@
 #define DEPTH_MAX    32u
 #define KEY_MAX      511u
 #define PAGE_MAX     65536u
+#define UNWRITTEN_MAX (64 * MiB)
 
 struct db {
 	uint16_t flags, depth;
@@ -100,8 +101,9 @@ static bool parse_meta(const uint8_t *p, uint64_t file, struct meta *ret)
 		return false;
 	if (ret->last_page < 1 || ret->last_page >= UINT64_MAX / ret->page)
 		return false;
-	/* a fresh environment has its two meta pages only */
-	return (ret->last_page + 1) * ret->page <= file &&
+	/* a fresh environment has its two meta pages only; pages that were
+	 * taken at the end and given back at once are never written */
+	return (ret->last_page + 1) * ret->page <= file + UNWRITTEN_MAX &&
 	       (ret->free.root == NONE || ret->free.root <= ret->last_page) &&
 	       (ret->main.root == NONE || ret->main.root <= ret->last_page);
 }
