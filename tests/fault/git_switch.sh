@@ -24,8 +24,7 @@ MAIN=$(git -C "$SCRATCH/src" rev-parse main)
 
 cc -shared -fPIC -O1 -o "$SCRATCH/crash.so" "$TESTLIB/preload/crashpoint.c" -ldl
 export CRASH_FILE=$SCRATCH/armed
-ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
-    LD_PRELOAD=$SCRATCH/crash.so start_daemon
+LD_PRELOAD=$SCRATCH/crash.so start_daemon
 gitwork_pair "$SCRATCH/origin.git"
 echo mine >"$W/mine" # a change that comes along everywhere
 

@@ -129,12 +129,14 @@ static void drop_pages(struct fuse *f)
 		fuse_invalidate_path(f, paths[i]);
 }
 
+static bool ending; /* atomic */
+
 static void *watch(void *arg)
 {
 	struct timespec nap = { 0, 20000000 }, was = { 0 };
 	struct stat st;
 
-	for (;;) {
+	while (!__atomic_load_n(&ending, __ATOMIC_RELAXED)) {
 		nanosleep(&nap, NULL);
 		if (stat(control, &st) ||
 		    (st.st_mtim.tv_sec == was.tv_sec &&
@@ -151,15 +153,11 @@ static void *watch(void *arg)
 
 static void *on_init(struct fuse_conn_info *c, struct fuse_config *cfg)
 {
-	pthread_t t;
-
 	(void)c;
 	cfg->kernel_cache = 1;
 	cfg->use_ino = 1;
 	cfg->hard_remove = 1;
 	cfg->attr_timeout = cfg->entry_timeout = cfg->negative_timeout = 0;
-	if (!pthread_create(&t, NULL, watch, fuse_get_context()->fuse))
-		pthread_detach(t);
 	return NULL;
 }
 
@@ -391,11 +389,33 @@ static const struct fuse_operations operations = {
 	.statfs = on_statfs,
 };
 
+/* As fuse_main, but the thread that watches ends before what it uses. */
+static int serve(struct fuse *f, const char *mountpoint)
+{
+	pthread_t t;
+	int rc;
+
+	if (fuse_mount(f, mountpoint))
+		return 1;
+	rc = fuse_set_signal_handlers(fuse_get_session(f)) ||
+	     pthread_create(&t, NULL, watch, f);
+	if (!rc) {
+		rc = fuse_loop_mt(f, NULL);
+		__atomic_store_n(&ending, true, __ATOMIC_RELAXED);
+		pthread_join(t, NULL);
+		fuse_remove_signal_handlers(fuse_get_session(f));
+	}
+	fuse_unmount(f);
+	return rc < 0;
+}
+
 int main(int argc, char **argv)
 {
-	char *args[] = { argv[0], NULL, (char *)(uintptr_t)"-f",
-			 (char *)(uintptr_t)"-o",
-			 (char *)(uintptr_t)"fsname=faultfs", NULL };
+	char *options[] = { argv[0], (char *)(uintptr_t)"-o",
+			    (char *)(uintptr_t)"fsname=faultfs", NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, options);
+	struct fuse *f;
+	int rc;
 
 	if (argc != 4) {
 		fprintf(stderr, "usage: faultfs BACKING MOUNTPOINT CONTROL\n");
@@ -407,7 +427,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	control = argv[3];
-	args[1] = argv[2];
 	umask(0);
-	return fuse_main(5, args, &operations, NULL);
+	f = fuse_new(&args, &operations, sizeof(operations), NULL);
+	if (!f)
+		return 2;
+	rc = serve(f, argv[2]);
+	fuse_destroy(f);
+	fuse_opt_free_args(&args);
+	return rc;
 }
