@@ -59,8 +59,11 @@ scorpio_cli -q umount "$m"
 # -- the clock jumps: forward and back over what has a time (run under a
 # library that shifts the wall clock, where there is one)
 stop_daemon
-if faketime=$(find /usr/lib -name 'libfaketimeMT.so.1' -print -quit) &&
-    [ "$faketime" ]; then
+case $SCORPIO_BUILD in
+*/tsan) faketime= ;; # it waits for conditions unseen by the sanitizer
+*) faketime=$(find /usr/lib -name 'libfaketimeMT.so.1' -print -quit) ;;
+esac
+if [ "$faketime" ]; then
     echo "+0" >"$SCRATCH/time"
     start_daemon_at() {
         LD_PRELOAD=$faketime FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 \
@@ -77,7 +80,7 @@ if faketime=$(find /usr/lib -name 'libfaketimeMT.so.1' -print -quit) &&
     scorpio_cli -q umount "$m"
     stop_daemon
 else
-    note "no libfaketime: the clock is not tested"
+    note "no libfaketime, or none here: the clock is not tested"
 fi
 
 # -- few descriptors: the daemon has 48
@@ -127,9 +130,10 @@ stop "$DAEMON_PID" || true
 # -- little memory: a limited group where there is one, else an address space
 # that is hardly enough; the large file is larger than half of it
 group=/sys/fs/cgroup/memory/scorpio-test-$$
+limit=$((80 * SLOW)) # MiB: what sanitizers keep beside is counted as well
 if [ "$(id -u)" -eq 0 ] && mkdir "$group" 2>/dev/null; then
     at_exit rmdir "$group"
-    echo 80M >"$group/memory.limit_in_bytes"
+    echo "${limit}M" >"$group/memory.limit_in_bytes"
     rm -rf "$DAEMON_STORE"
     (
         echo "$BASHPID" >"$group/cgroup.procs"
@@ -140,10 +144,10 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$group" 2>/dev/null; then
     STARTED+=("$DAEMON_PID")
     wait_until 20 daemon_answers
     mount_source "$FAULT_URL/repo.git" "$m"
-    within 120 cmp "$m/large" "$REPO/large" || fail "in 80 MiB"
-    within 120 diff -r "$m/d" "$REPO/d" || fail "in 80 MiB"
-    gone "$DAEMON_PID" && fail "the daemon was ended in 80 MiB"
-    note "peak $(($(cat "$group/memory.max_usage_in_bytes") / 1048576)) MiB of 80"
+    within 120 cmp "$m/large" "$REPO/large" || fail "in $limit MiB"
+    within 120 diff -r "$m/d" "$REPO/d" || fail "in $limit MiB"
+    gone "$DAEMON_PID" && fail "the daemon was ended in $limit MiB"
+    note "peak $(($(cat "$group/memory.max_usage_in_bytes") / 1048576)) MiB of $limit"
     scorpio_cli -q umount "$m"
     stop "$DAEMON_PID" || true
     wait_until 20 test ! -s "$group/cgroup.procs"
