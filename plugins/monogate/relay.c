@@ -84,7 +84,8 @@ static int on_header(void *ctx, const char *name, const char *value)
 {
 	struct relay *x = ctx;
 
-	for (size_t i = 0; i < KEPT; i++)
+	/* begun is this thread's; what comes behind the body is too late */
+	for (size_t i = 0; i < KEPT && !x->begun; i++)
 		if (!strcasecmp(name, kept[i]) && !*x->answer[i])
 			snprintf(x->answer[i], sizeof(x->answer[i]),
 				 "%s: %.2000s", kept[i], value);
@@ -148,7 +149,7 @@ static void *run(void *arg)
 	if (rc)
 		snprintf(x->why, sizeof(x->why), "%s",
 			 x->host->error_text(x->host, rc));
-	else
+	else if (!x->begun)
 		x->status = x->http.status;
 	pthread_cond_broadcast(&x->changed);
 	pthread_mutex_unlock(&x->lock);
