@@ -123,7 +123,9 @@ check_dev() { # ARCH
 
 # -- unit tests where it is emulated: alignment, signs of characters, sizes of pages.
 # Not those that start a program that is missing (the emulator does not tell), nor what
-# counts how far threads come in a time.
+# counts how far threads come in a time. With pages larger than the machine's own the
+# emulator cuts maps off at the end of a file, and LMDB's go beyond it: those with a
+# store are left out there.
 unit_tests() { # ARCH - in the build stage, which has the libraries too
     local box page
     box=$(image from --pull-never "mega-dev:build-$1")
@@ -139,7 +141,11 @@ unit_tests() { # ARCH - in the build stage, which has the libraries too
             QEMU_PAGESIZE=$page CK_TIMEOUT_MULTIPLIER=20 sh -c 'bad=0
             for t in build/unit/check_*; do
                 [ -x "$t" ] || continue
-                case $t in */check_spawn | */check_metrics | */check_store_threads) continue ;; esac
+                case $t in */check_spawn | */check_metrics | */check_store_threads) continue ;;
+                */check_arena | */check_delta | */check_evict | */check_gitindex | \
+                    */check_source* | */check_store*)
+                    [ "$QEMU_PAGESIZE" = 4096 ] || continue ;;
+                esac
                 out=$("$t" 2>&1) || { bad=1; echo "== $t"; printf "%s\n" "$out" | tail -n 9; }
                 printf "%s\n" "$out" | grep "^100%: Checks"
             done
