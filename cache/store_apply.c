@@ -2,14 +2,47 @@
 /* One queued operation inside the write transaction. */
 #include "cache/store_impl.h"
 
-#define COUNTERS "counters"
+#define COUNTERS      "counters"
+#define PAGE_HEAD     16u
+#define PAGE_OVERFLOW 0x04u
+
+/* LMDB believes what the first of a record's own pages says of their number:
+ * with a wrong one it frees what is in use, or fills the memory. */
+static int check_pages(struct store *s, MDB_txn *txn, const MDB_val *v)
+{
+	const uint8_t *head = (const uint8_t *)v->mv_data - PAGE_HEAD;
+	uint64_t pages = (PAGE_HEAD + v->mv_size + s->page - 1) / s->page;
+	MDB_envinfo info;
+
+	if ((uintptr_t)head % s->page || v->mv_size < s->page / 4)
+		return 0; /* within a page of others */
+	mdb_env_info(mdb_txn_env(txn), &info);
+	return get_u16(head + 10) & PAGE_OVERFLOW &&
+			       get_u32(head + 12) == pages &&
+			       get_u64(head) <= info.me_mapsize / s->page
+		       ? 0
+		       : MDB_CORRUPTED;
+}
+
+static int check_old(struct store *s, MDB_txn *txn, enum store_dbi dbi,
+		     MDB_val *k)
+{
+	MDB_val v;
+	int rc = mdb_get(txn, s->dbi[dbi], k, &v);
+
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	return check_pages(s, txn, &v);
+}
 
 static int put(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
 	       size_t len, const void *p, size_t n, unsigned flags)
 {
 	MDB_val name = store_val(k, len), v = store_val(p, n);
 
-	return mdb_put(txn, s->dbi[dbi], &name, &v, flags);
+	int rc = flags & MDB_APPEND ? 0 : check_old(s, txn, dbi, &name);
+
+	return rc ? rc : mdb_put(txn, s->dbi[dbi], &name, &v, flags);
 }
 
 static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
@@ -25,8 +58,10 @@ static int del(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
 	       size_t len)
 {
 	MDB_val name = store_val(k, len);
-	int rc = mdb_del(txn, s->dbi[dbi], &name, NULL);
+	int rc = check_old(s, txn, dbi, &name);
 
+	if (!rc)
+		rc = mdb_del(txn, s->dbi[dbi], &name, NULL);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -137,7 +172,9 @@ int store_blob_remove(struct store *s, MDB_txn *txn, const MDB_val *key)
 	rc = mdb_cursor_get(cur, &n, &v, MDB_SET_RANGE);
 	while (!rc && n.mv_size == (size_t)k.len + 4 &&
 	       !memcmp(n.mv_data, k.bytes, k.len)) {
-		rc = mdb_cursor_del(cur, 0);
+		rc = check_pages(s, txn, &v);
+		if (!rc)
+			rc = mdb_cursor_del(cur, 0);
 		if (!rc)
 			rc = mdb_cursor_get(cur, &n, &v, MDB_NEXT);
 	}
@@ -153,6 +190,9 @@ int store_tree_remove(struct store *s, MDB_txn *txn, struct store_counters *c,
 
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
+	rc = check_pages(s, txn, &v);
+	if (rc)
+		return rc;
 	less(&c->tree_bytes, v.mv_size);
 	return mdb_del(txn, s->dbi[DBI_TREE], &k, NULL);
 }
@@ -251,6 +291,9 @@ static int apply_tree(struct store *s, MDB_txn *txn, struct store_counters *c,
 		    !memcmp(v.mv_data, op->data.data, v.mv_size))
 			return 0;
 		less(&c->tree_bytes, v.mv_size);
+		rc = check_pages(s, txn, &v);
+		if (rc)
+			return rc;
 		v = store_val(op->data.data, op->data.len);
 		rc = mdb_put(txn, s->dbi[DBI_TREE], &k, &v, 0);
 	}
@@ -261,8 +304,10 @@ static int apply_tree(struct store *s, MDB_txn *txn, struct store_counters *c,
 static int apply_del(struct store *s, MDB_txn *txn, struct store_op *op)
 {
 	MDB_val k = store_val(op->key, op->key_len);
-	int rc = mdb_del(txn, s->dbi[op->dbi], &k, NULL);
+	int rc = check_old(s, txn, op->dbi, &k);
 
+	if (!rc)
+		rc = mdb_del(txn, s->dbi[op->dbi], &k, NULL);
 	if (rc != MDB_NOTFOUND)
 		return rc;
 	op->result = -ENOENT;
