@@ -285,7 +285,7 @@ static int spill(struct gitpack *p)
 {
 	uint8_t *bytes = p->bytes;
 	int rc = claims_too_much(p) ?
-			 gitfail(p->source, -EFBIG, "the server's pack says "
+			 gitfail(p->source, -EBADMSG, "the server's pack says "
 				 "that it has more than %u objects",
 				 GITPACK_OBJECTS_MAX) : 0;
 
@@ -443,7 +443,7 @@ static int read_whole(struct gitpack *p, const git_oid *oid, int rc,
 		      size_t size, git_odb_object **ret)
 {
 	if (rc == 0 && size > GIT_WHOLE_MAX)
-		return gitfail(p->source, -EFBIG, "an object of the server's "
+		return gitfail(p->source, -EBADMSG, "an object of the server's "
 			       "pack says that it has %zu bytes", size);
 	if (rc == 0)
 		rc = git_odb_read(ret, p->odb, oid);

@@ -111,7 +111,7 @@ assert_eq "$(cat "$store/$late")" late "a path that came later"
 # -- as the real /nix/store, in a mount namespace ---------------------------------------
 for sandbox in $sandboxes; do
     nix_expression "real $sandbox"
-    out=$(scorpio_cli nix run "$root" -- nix-build --option sandbox $sandbox \
+    out=$(scorpio_cli nix run "$root" -- nix-build --option sandbox "$sandbox" \
         --no-out-link "$SCRATCH/e.nix" 2>"$SCRATCH/build.err") || {
         cat "$SCRATCH/build.err"
         fail "the build in /nix/store, sandbox $sandbox"

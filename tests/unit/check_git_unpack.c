@@ -122,7 +122,7 @@ START_TEST(a_pack_that_claims_too_much)
 
 	ck_assert_int_eq(gitpack_new(&source, &p), 0);
 	ck_assert_int_eq(gitpack_write(p, pack, sizeof(pack) - 1), 0);
-	ck_assert_int_eq(gitpack_finish(p), -EFBIG);
+	ck_assert_int_eq(gitpack_finish(p), -EBADMSG);
 	gitpack_free(p);
 	host_free((struct scorpio_host *)source.host);
 }
