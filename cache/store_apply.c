@@ -6,16 +6,23 @@
 #define PAGE_HEAD     16u
 #define PAGE_OVERFLOW 0x04u
 
-/* LMDB believes what the first of a record's own pages says of their number:
- * with a wrong one it frees what is in use, or fills the memory. */
+/* Does a record stand in pages of its own, not within one of others? */
+static bool has_pages(const struct store *s, const MDB_val *v)
+{
+	return ((uintptr_t)v->mv_data - PAGE_HEAD) % s->page == 0 &&
+	       v->mv_size >= s->page / 4;
+}
+
+/* LMDB believes what the first of them says of their number: with a wrong one
+ * it frees what is in use, or fills the memory. */
 static int check_pages(struct store *s, MDB_txn *txn, const MDB_val *v)
 {
 	const uint8_t *head = (const uint8_t *)v->mv_data - PAGE_HEAD;
 	uint64_t pages = (PAGE_HEAD + v->mv_size + s->page - 1) / s->page;
 	MDB_envinfo info;
 
-	if ((uintptr_t)head % s->page || v->mv_size < s->page / 4)
-		return 0; /* within a page of others */
+	if (!has_pages(s, v))
+		return 0;
 	mdb_env_info(mdb_txn_env(txn), &info);
 	return get_u16(head + 10) & PAGE_OVERFLOW &&
 			       get_u32(head + 12) == pages &&
@@ -25,23 +32,29 @@ static int check_pages(struct store *s, MDB_txn *txn, const MDB_val *v)
 }
 
 static int check_old(struct store *s, MDB_txn *txn, enum store_dbi dbi,
-		     MDB_val *k)
+		     MDB_val *k, bool *ret_pages)
 {
 	MDB_val v;
 	int rc = mdb_get(txn, s->dbi[dbi], k, &v);
 
+	*ret_pages = !rc && has_pages(s, &v);
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	return check_pages(s, txn, &v);
 }
 
+/* What has pages is removed before it is replaced: those of the same transaction
+ * LMDB would keep, more than a smaller record needs, and that looks like damage. */
 static int put(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
 	       size_t len, const void *p, size_t n, unsigned flags)
 {
 	MDB_val name = store_val(k, len), v = store_val(p, n);
+	bool pages = false;
+	int rc = flags & MDB_APPEND ? 0
+				    : check_old(s, txn, dbi, &name, &pages);
 
-	int rc = flags & MDB_APPEND ? 0 : check_old(s, txn, dbi, &name);
-
+	if (!rc && pages)
+		rc = mdb_del(txn, s->dbi[dbi], &name, NULL);
 	return rc ? rc : mdb_put(txn, s->dbi[dbi], &name, &v, flags);
 }
 
@@ -58,7 +71,8 @@ static int del(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
 	       size_t len)
 {
 	MDB_val name = store_val(k, len);
-	int rc = check_old(s, txn, dbi, &name);
+	bool pages;
+	int rc = check_old(s, txn, dbi, &name, &pages);
 
 	if (!rc)
 		rc = mdb_del(txn, s->dbi[dbi], &name, NULL);
@@ -292,6 +306,8 @@ static int apply_tree(struct store *s, MDB_txn *txn, struct store_counters *c,
 			return 0;
 		less(&c->tree_bytes, v.mv_size);
 		rc = check_pages(s, txn, &v);
+		if (!rc) /* as put() does */
+			rc = mdb_del(txn, s->dbi[DBI_TREE], &k, NULL);
 		if (rc)
 			return rc;
 		v = store_val(op->data.data, op->data.len);
@@ -304,7 +320,8 @@ static int apply_tree(struct store *s, MDB_txn *txn, struct store_counters *c,
 static int apply_del(struct store *s, MDB_txn *txn, struct store_op *op)
 {
 	MDB_val k = store_val(op->key, op->key_len);
-	int rc = check_old(s, txn, op->dbi, &k);
+	bool pages;
+	int rc = check_old(s, txn, op->dbi, &k, &pages);
 
 	if (!rc)
 		rc = mdb_del(txn, s->dbi[op->dbi], &k, NULL);

@@ -245,6 +245,40 @@ START_TEST(trees)
 }
 END_TEST
 
+/* Twice within one transaction, the second time smaller: LMDB would keep the
+ * first one's pages, and their number, which is no damage. */
+START_TEST(a_record_that_shrinks_is_no_damage)
+{
+	static const unsigned sizes[] = { 1000, 300, 301 };
+	struct scorpio_id child = { .len = 20 }, id = { .len = 20 };
+	struct store_key k[50];
+	struct buf rec[50][3];
+	struct store_stats st;
+	struct fixture f;
+
+	fixture_open(&f, 256 * MiB);
+	for (unsigned i = 0; i < 50; i++) {
+		id.bytes[0] = (uint8_t)i;
+		k[i] = store_key(f.space, &id);
+		for (int n = 0; n < 3; n++)
+			rec[i][n] = tree_record(&k[i], sizes[n], &child,
+						SCORPIO_FILE);
+	}
+	for (int n = 0; n < 2; n++)
+		for (unsigned i = 0; i < 50; i++)
+			ok(store_put_tree(f.s, &k[i], &rec[i][n], NULL, NULL));
+	ok(store_flush(f.s, DEADLINE_NONE));
+	for (unsigned i = 0; i < 50; i += 2)
+		ok(store_put_tree(f.s, &k[i], &rec[i][2], NULL, NULL));
+	ok(store_flush(f.s, DEADLINE_NONE));
+	ok(store_stat(f.s, &st));
+	ck_assert_uint_eq(st.trees, 50); /* it was not replaced */
+	for (unsigned i = 1; i < 50; i += 2)
+		buf_done(&rec[i][2]);
+	fixture_close(&f);
+}
+END_TEST
+
 START_TEST(one_process_per_store)
 {
 	struct store_options o = { .max_bytes = 64 * MiB };
@@ -425,6 +459,7 @@ int main(void)
 	tcase_add_test(t, abandoned_writers_leave_nothing_visible);
 	tcase_add_test(t, sizes_come_before_content);
 	tcase_add_test(t, trees);
+	tcase_add_test(t, a_record_that_shrinks_is_no_damage);
 	tcase_add_test(t, one_process_per_store);
 	tcase_add_test(t, read_only);
 	tcase_add_test(t, values);
