@@ -197,15 +197,15 @@ static bool adopt_node(struct adoption *x, struct node *n)
 	return true;
 }
 
-/* Those that no node has. */
-static void give_dirs(struct adoption *x)
+/* Those that no node has; none where the walk was broken off. */
+static void give_dirs(struct adoption *x, bool all)
 {
 	const struct arena_head *h = x->image.head;
 	struct arena *a = x->table->arena;
 	struct arena_place at = { 0 };
 	void *p;
 
-	while ((p = arena_next(a, ARENA_DIR, &at)))
+	while (all && (p = arena_next(a, ARENA_DIR, &at)))
 		if (!x->dirs[at.chunk][at.slot - 1])
 			arena_give(a, ARENA_DIR, p);
 	for (uint32_t i = 0; i < h->chunks; i++)
@@ -235,8 +235,9 @@ static bool adopt_all(struct adoption *x)
 		else
 			arena_give(t->arena, ARENA_NODE, n);
 	}
-	give_dirs(x);
-	return ok && t->root;
+	ok = ok && t->root;
+	give_dirs(x, ok);
+	return ok;
 }
 
 static int adopt(int fd, struct node_table **ret)

@@ -315,6 +315,29 @@ START_TEST(a_table_that_must_be_copied)
 }
 END_TEST
 
+/* One whose pointers do not fit is copied, and nothing of it is lost before. */
+START_TEST(a_damaged_table_is_copied)
+{
+	struct node *good, *bad;
+	struct node_table *next;
+	int fd;
+
+	bad = enter(node_root(table), "bad", 98, true);
+	good = enter(node_root(table), "good", 99, true);
+	fill();
+	bad->dir = good->dir; /* two nodes claim it */
+	ck_assert_int_eq(node_table_restore(node_table_fd(table), false,
+					    &next), 0);
+	node_table_settle(next);
+	fd = die();
+	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+	close(fd);
+	node_table_settle(table);
+	same_table(table, next);
+	node_table_free(next);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("keep");
@@ -331,6 +354,7 @@ int main(void)
 	tcase_add_test(t, a_table_is_gone_on_with);
 	tcase_add_test(t, what_was_half_made_is_let_go);
 	tcase_add_test(t, a_table_that_must_be_copied);
+	tcase_add_test(t, a_damaged_table_is_copied);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
