@@ -16,12 +16,47 @@ struct landing {
 	enum want_kind kind;
 	struct scorpio_id id;
 	bool resized; /* it has another size than was told before */
+	struct landing *next; /* source.lock: of those, until it is forgotten */
 };
+
+static void begin_correction(struct landing *l)
+{
+	struct source *s = l->source;
+
+	l->resized = true;
+	ranked_scope(&s->lock);
+	l->next = s->corrections;
+	__atomic_store_n(&s->corrections, l, __ATOMIC_RELEASE);
+}
+
+static void end_correction(struct landing *l)
+{
+	struct source *s = l->source;
+	struct landing **at;
+
+	ranked_scope(&s->lock);
+	for (at = &s->corrections; *at != l; at = &(*at)->next)
+		;
+	__atomic_store_n(at, l->next, __ATOMIC_RELEASE);
+}
+
+bool source_correcting(struct source *s, const struct scorpio_id *id)
+{
+	if (!__atomic_load_n(&s->corrections, __ATOMIC_ACQUIRE))
+		return false;
+	ranked_scope(&s->lock);
+	for (struct landing *l = s->corrections; l; l = l->next)
+		if (id_equal(&l->id, id))
+			return true;
+	return false;
+}
 
 static void finish(struct landing *l, int result)
 {
 	struct source *s = l->source;
 
+	if (l->resized)
+		end_correction(l);
 	flight_landed(s->flights, l->kind, &l->id, result);
 	free(l);
 	source_hold(s, &s->landings, -1);
@@ -308,13 +343,16 @@ static void store_blob_now(struct pour *p)
 		return;
 	}
 	l = landing_new(p, WANT_BLOB, p->got);
-	l->resized = p->told != SCORPIO_SIZE_UNKNOWN && p->told != p->got;
+	if (p->told != SCORPIO_SIZE_UNKNOWN && p->told != p->got)
+		begin_correction(l);
 	r = blob_writer_end(steal(&p->blob), landed, l);
 	if (!r)
 		return;
 	/* not poured after all; -EBADMSG may be asked for again */
 	flight_unpoured(s->flights, WANT_BLOB, &p->id);
 	drop(p, fail_prefix(r, "%s", s->name));
+	if (l->resized)
+		end_correction(l);
 	free(l);
 	source_hold(s, &s->landings, -1);
 }

@@ -70,6 +70,9 @@ typedef void (*source_resized_fn)(void *ctx, uint16_t space,
 				  const struct scorpio_id *id,
 				  void (*done)(void *arg), void *arg);
 void source_on_resized(struct source *s, source_resized_fn fn, void *ctx);
+/* Is that going on for this blob: it is in the store, and whoever was told the
+ * wrong length may not have heard yet? Free while there is none. */
+bool source_correcting(struct source *s, const struct scorpio_id *id);
 void source_put(struct source *s); /* NULL is fine; also inside a done() */
 /* A source whose last reference went inside a done() is closed by another
  * thread: wait for all those, before the store is closed. */

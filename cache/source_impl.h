@@ -40,6 +40,7 @@ struct source {
 	pthread_cond_t quiet;
 	uint32_t landings; /* lock: objects on their way into the store */
 	uint32_t asks;     /* lock: calls in aux */
+	struct landing *corrections; /* lock to change or follow: pour.c */
 	source_resized_fn resized; /* lock */
 	void *resized_ctx;         /* lock */
 };

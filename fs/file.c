@@ -148,15 +148,23 @@ static int64_t read_upper(struct mount *m, uint64_t file, uint64_t off,
 
 /* A size learned without content is the server's word alone, and the kernel
  * cuts what is read to it. When the content, which is verified, turns out to
- * have another one, the kernel has forgotten it by now (resized.c), but this
- * reader must not take the cut for the whole. */
+ * have another one, the kernel forgets it (resized.c) before those who waited
+ * for the content go on; but they, and who comes in between, must not take the
+ * cut for the whole. */
 static int check_told_size(struct request *r, struct store_reader *reader,
-			   const struct store_key *key)
+			   const struct scorpio_id *id)
 {
+	struct store_key key;
 	struct blob_info blob;
 
-	if (!r->told || r->op != OP_READ || store_blob(reader, key, &blob) ||
-	    blob.size == r->told_size)
+	if (r->op != OP_READ)
+		return 0;
+	if (source_correcting(r->mount->source, id))
+		return fail(-EIO, "the server told a wrong size; read it again");
+	if (!r->told)
+		return 0;
+	key = store_key(r->mount->space, id);
+	if (store_blob(reader, &key, &blob) || blob.size == r->told_size)
 		return 0;
 	return fail(-EIO, "the server told a wrong size, %llu instead of %llu "
 		    "bytes; read it again",
@@ -186,7 +194,7 @@ int64_t file_read_content(struct request *r, uint64_t ino,
 	key = store_key(m->space, &c->id);
 	got = store_blob_read(&reader, &key, off, buf, size);
 	if (got >= 0) {
-		rc = check_told_size(r, &reader, &key);
+		rc = check_told_size(r, &reader, &c->id);
 		if (r->watched && r->tries && !store_blob(&reader, &key, &blob))
 			guard_charge(m->fs->guard, r, blob.size);
 	} else if (got == -ENOENT && !r->tries &&
