@@ -38,6 +38,7 @@ struct mono {
 	struct monolayers *layers;
 	int extras;   /* atomic: listings tell modes */
 	int size_way; /* atomic: see blob.c */
+	int met;      /* atomic: the server has answered since the start */
 };
 
 #define monofail(m, code, ...) ((m)->host->fail((m)->host, (code), __VA_ARGS__))

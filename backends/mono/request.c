@@ -210,6 +210,8 @@ int monoreq_get(struct mono *m, const char *url, uint64_t max,
 	if (rc == 0 && ret->status != c.x.status)
 		ret->len = 0; /* the last answer had no body */
 	ret->status = c.x.status;
+	if (rc == 0 && ret->status < 500)
+		__atomic_store_n(&m->met, 1, __ATOMIC_RELAXED);
 	return rc;
 }
 

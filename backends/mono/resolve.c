@@ -433,7 +433,10 @@ static int ask_edits(struct mono *m, const struct changelist *c,
 	    asprintf(&what, "change list %s", c->link) < 0)
 		return -ENOMEM;
 	rc = monoreq_get(m, url, MONO_LIST_MAX, &r);
-	if (is_away(rc, r.status) && kept_edits(m, c, name, ret)) {
+	/* only for what comes back: who asks for it now gets the error */
+	if (is_away(rc, r.status) &&
+	    !__atomic_load_n(&m->met, __ATOMIC_RELAXED) &&
+	    kept_edits(m, c, name, ret)) {
 		monolog(m, SCORPIO_LOG_WARN, "%s: the server is away: change "
 			"list %s is shown as it was", m->shown, c->link);
 		monoreply_done(&r);
