@@ -134,7 +134,7 @@ static bool keep(void *ctx, const char *dir)
 {
 	struct daemon *d = ctx;
 
-	return antares_keeps(d->antares, dir) && classic_keeps(d->classic, dir);
+	return classic_keeps(d->classic, dir);
 }
 
 static int64_t follow_ms(void *ctx, const char *source)
@@ -408,7 +408,9 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 		daemon_free(d);
 		return r;
 	}
-	mounts_restore(d->mounts, d->config, o->no_restore);
+	mounts_load(d->mounts, d->config, o->no_restore);
+	antares_forget_strangers(d->antares);
+	mounts_restore(d->mounts);
 	antares_recover(d->antares);
 	__atomic_store_n(&d->restored, true, __ATOMIC_RELEASE);
 	d->roles = roles_start(d->fs, d->config);

@@ -446,14 +446,17 @@ int mounts_remove(struct mounts *m, const char *id_or_dir, bool lazy)
 
 /* -- at start --------------------------------------------------------------------- */
 
-void mounts_restore(struct mounts *m, const struct config *c,
-		    bool skip_recorded)
+void mounts_load(struct mounts *m, const struct config *c, bool skip_recorded)
 {
 	if (skip_recorded)
 		mounts_state_save(m); /* forgotten */
 	else
 		mounts_state_load(m);
 	mounts_configured(m, c);
+}
+
+void mounts_restore(struct mounts *m)
+{
 	/* the first round of the thread tries them all at once */
 	m->retrying = !pthread_create(&m->retrier, NULL, retry, m);
 	if (!m->retrying)
@@ -569,6 +572,22 @@ char **mounts_dirs(struct mounts *m)
 	dirs = xcalloc(n + 1, sizeof(*dirs));
 	for (struct wanted *w = m->first; w; w = w->next) {
 		if (w->there)
+			dirs[i++] = xstrdup(w->dir);
+	}
+	return dirs;
+}
+
+char **mounts_dirs_in(struct mounts *m, const char *state_dir)
+{
+	char **dirs;
+	size_t n = 0, i = 0;
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next)
+		n++;
+	dirs = xcalloc(n + 1, sizeof(*dirs));
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (w->state_dir && !strcmp(w->state_dir, state_dir))
 			dirs[i++] = xstrdup(w->dir);
 	}
 	return dirs;

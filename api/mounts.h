@@ -55,11 +55,11 @@ int mounts_switch(struct mounts *m, const char *id_or_dir,
 		  void (*fn)(void *ctx, const char *path, const char *why),
 		  void *ctx);
 
-/* Bring back what the state file lists (or forget that, if skip_recorded) and
- * what the configuration wants, in the background. A damaged state file is set aside
- * with a warning. */
-void mounts_restore(struct mounts *m, const struct config *c,
-		    bool skip_recorded);
+/* What the state file lists (or forget that, if skip_recorded) and what the
+ * configuration wants. A damaged state file is set aside with a warning. */
+void mounts_load(struct mounts *m, const struct config *c, bool skip_recorded);
+/* After that: bring them back, in the background. */
+void mounts_restore(struct mounts *m);
 /* Every wanted mount was tried once. */
 bool mounts_settled(struct mounts *m);
 bool mounts_wait_settled(struct mounts *m, int64_t deadline);
@@ -84,6 +84,9 @@ bool mounts_asked(struct mounts *m, const char *id, char **ret_rev,
 /* Directories of all mounts that are there, for the last resort at exit. The
  * caller frees the array and its members; NULL-ended. */
 char **mounts_dirs(struct mounts *m);
+/* The same of all whose workspace is in that state_dir of fs_mount_request, also
+ * of those that are to come back. */
+char **mounts_dirs_in(struct mounts *m, const char *state_dir);
 
 /* A mount of this source is a workspace if nobody says otherwise. */
 bool mounts_writable(const char *source);

@@ -23,6 +23,7 @@ static void revived(void *ctx, const struct fs_mount_request *r,
 	w->subdir = dup_or_null(r->subdir);
 	w->job = dup_or_null(r->job);
 	w->workspace = dup_or_null(r->workspace);
+	w->state_dir = dup_or_null(r->state_dir);
 	w->writable = !r->read_only;
 	w->transient = r->transient;
 	w->metadata = r->metadata;

@@ -111,6 +111,7 @@ int mounts_state_save(struct mounts *m)
 static void add(struct mounts *m, const json_t *v)
 {
 	struct wanted *w = xcalloc(1, sizeof(*w)), *there;
+	bool keep;
 
 	w->source = json_get_bytes(v, "source");
 	w->dir = json_get_bytes(v, "dir");
@@ -127,16 +128,13 @@ static void add(struct mounts *m, const json_t *v)
 	w->allow_other = (int)json_get_int(v, "allow_other", -1);
 	w->uid = json_get_int(v, "uid", -1);
 	w->gid = json_get_int(v, "gid", -1);
-	if (w->dir && m->options.keep && !m->options.keep(m->options.ctx,
-							 w->dir)) {
-		wanted_free(w);
-		return;
-	}
+	keep = w->dir && (!m->options.keep ||
+			  m->options.keep(m->options.ctx, w->dir));
 	ranked_scope(&m->lock);
 	there = w->dir ? wanted_at(m, w->dir) : NULL;
 	if (there && there->revived)
 		mounts_same(there, w);
-	if (w->source && w->dir && w->dir[0] == '/' && !there)
+	if (w->source && keep && w->dir[0] == '/' && !there)
 		wanted_link(m, w);
 	else
 		wanted_free(w);

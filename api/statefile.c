@@ -5,6 +5,8 @@
 #include "core/log.h"
 #include "core/path.h"
 
+#include <unistd.h>
+
 int statefile_write(const char *path, const struct buf *text)
 {
 	cleanup_free char *dir = xstrdup(path);
@@ -25,4 +27,11 @@ void statefile_set_aside(const char *area, const char *path, int err)
 	log_warn(area, "the record of mounts is set aside as %s: %s", aside,
 		 error_text(err));
 	rename(path, aside);
+}
+
+bool statefile_is_aside(const char *path)
+{
+	cleanup_free char *aside = xasprintf("%s.bad", path);
+
+	return !access(aside, F_OK);
 }

@@ -11,5 +11,7 @@ int statefile_write(const char *path, const struct buf *text);
 /* It cannot be read (error err, whose text is logged): it goes to PATH.bad, so
  * that the next write does not destroy it. */
 void statefile_set_aside(const char *area, const char *path, int err);
+/* Is there one? */
+bool statefile_is_aside(const char *path);
 
 #endif

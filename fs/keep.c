@@ -49,9 +49,23 @@ static json_t *revision_json(const char *spec,
 	return v;
 }
 
+/* Where the workspace is, if that is not below fs_options.state_dir. */
+static char *own_state_dir(const struct mount *m)
+{
+	const struct workspace *w = m->workspace;
+	const char *usual = m->fs->options.state_dir;
+	cleanup_free char *dir = NULL;
+
+	if (!w)
+		return NULL;
+	dir = xstrndup(w->dir, strlen(w->dir) - strlen(w->name) - 1);
+	return usual && !strcmp(dir, usual) ? NULL : steal(&dir);
+}
+
 static json_t *mount_json(const struct mount *m)
 {
 	const struct workspace *w = m->workspace;
+	cleanup_free char *state_dir = own_state_dir(m);
 	char init[2 * sizeof(m->init) + 1];
 	const struct {
 		const char *key, *text;
@@ -59,7 +73,7 @@ static json_t *mount_json(const struct mount *m)
 		{ "id", m->id }, { "source", m->url }, { "subdir", m->subdir },
 		{ "dir", m->dir }, { "job", m->job }, { "init", init },
 		{ "workspace", w ? w->name : NULL },
-		{ "workspace_dir", w ? w->dir : NULL },
+		{ "state_dir", state_dir },
 	};
 	json_t *v = json_pack(
 		"{s:i, s:I, s:I, s:b, s:b, s:b, s:b, s:i, s:I, s:I}",
@@ -239,6 +253,7 @@ static int read_mount(struct kept_mount *k, const json_t *v, bool gone)
 	k->dir = json_get_bytes(v, "dir");
 	k->job = json_get_bytes(v, "job");
 	k->workspace = json_get_bytes(v, "workspace");
+	k->state_dir = json_get_bytes(v, "state_dir");
 	k->named = json_get_bool(v, "named", false);
 	k->uid = (uint32_t)json_get_int(v, "uid", 0);
 	k->gid = (uint32_t)json_get_int(v, "gid", 0);
@@ -291,6 +306,7 @@ void kept_mount_free(struct kept_mount *k)
 	free(k->dir);
 	free(k->job);
 	free(k->workspace);
+	free(k->state_dir);
 	free(k);
 }
 

@@ -18,6 +18,7 @@ struct kept_mount {
 	struct kept *kept; /* owned; its descriptors are taken one by one */
 	char id[FS_ID_LEN + 1];
 	char *source, *rev_spec, *subdir, *dir, *job, *workspace;
+	char *state_dir; /* as in fs_mount_request; NULL: the usual one */
 	struct scorpio_revision rev;
 	struct scorpio_id root;
 	uint32_t uid, gid;

@@ -161,6 +161,7 @@ static int one(struct fs *f, struct kept_mount *k,
 		.dir = k->dir, .job = k->job, .read_only = k->read_only,
 		.allow_other = k->allow_other, .uid = k->uid, .gid = k->gid,
 		.metadata = k->metadata, .workspace = k->workspace,
+		.state_dir = k->state_dir,
 		.transient = !k->named,
 		.deadline = deadline_in_ms(RESUME_ASK_MS),
 	};
@@ -236,11 +237,12 @@ int fs_can_revive(struct keeper *keeper, const char *state_dir)
 		if (rc)
 			return could_not(rc, dir);
 		if (k->workspace)
-			changes = xasprintf("%s/%s/meta", state_dir,
+			changes = xasprintf("%s/%s/meta", k->state_dir
+					    ? k->state_dir : state_dir,
 					    k->workspace);
 		if (changes && access(changes, R_OK))
-			rc = fail(-ENOENT, "%s could not go on: its changes "
-				  "are not in %s", dir, state_dir);
+			rc = fail(-ENOENT, "%s could not go on: there is no "
+				  "%s with its changes", dir, changes);
 		kept_mount_free(k);
 	}
 	return rc;

@@ -294,20 +294,6 @@ void antares_unmounted(struct antares *a, const char *fs_id)
 				     "it was unmounted by somebody else");
 }
 
-bool antares_keeps(struct antares *a, const char *dir)
-{
-	size_t n = strlen(a->mount_root);
-	ranked_scope(&a->lock);
-
-	if (strncmp(dir, a->mount_root, n) || dir[n] != '/' ||
-	    !antares_is_id(dir + n + 1))
-		return true;
-	for (const struct amount *m = a->first; m; m = m->next)
-		if (!strcmp(m->dir, dir))
-			return true;
-	return false;
-}
-
 static int found(struct amount *m, struct antares_info *ret,
 		 struct antares_fault *f, const char *what, const char *name)
 {

@@ -64,6 +64,9 @@ struct antares *antares_new(struct daemon *d);
 void antares_stop(struct antares *a);
 /* Stops first. Mounts stay. NULL is fine. */
 void antares_free(struct antares *a);
+/* Between mounts_load and mounts_restore: mounts that an earlier run made and
+ * nobody was told of, being killed before it recorded them, do not stay. */
+void antares_forget_strangers(struct antares *a);
 /* After mounts_restore: bring back what is recorded, in the background, and
  * remove what an earlier run left behind. */
 void antares_recover(struct antares *a);
@@ -71,13 +74,12 @@ void antares_recover(struct antares *a);
 /* Told by api/mounts: a mount came to be, or is gone. */
 void antares_mounted(struct antares *a, const struct fs_mount_info *i);
 void antares_unmounted(struct antares *a, const char *fs_id);
-/* False: a directory that only a mount of ours has, and it is not recorded. */
-bool antares_keeps(struct antares *a, const char *dir);
 
 struct antares_request { /* members: NULL = not given */
 	const char *path, *job, *build, *cl, *cl_path, *mountpoint;
 	const char *rev; /* a commit to stay at; NULL: main as it is now */
 	bool pinned;     /* it is to stay at that */
+	bool bound_next; /* antares_bound follows; not recorded before */
 	/* The directory of a mount whose changes it is to begin with; then
 	 * there must not be one of this job. *forked: what they share. */
 	const char *fork_of;

@@ -11,7 +11,7 @@
 
 struct wish { /* a request, cleaned up; strings owned */
 	char *path, *job, *cl, *cl_path, *dir, *rev;
-	bool pinned;
+	bool pinned, unbound;
 	const char *fork_of; /* borrowed */
 	struct fs_forked *forked;
 };
@@ -78,6 +78,7 @@ static int understand(const struct antares_request *q, struct wish *w,
 	w->job = trim(q->job ? q->job : q->build);
 	w->rev = trim(q->rev);
 	w->pinned = q->pinned || w->rev;
+	w->unbound = q->bound_next;
 	w->fork_of = q->fork_of;
 	w->forked = q->forked;
 	if (q->mountpoint && q->mountpoint[0] != '/')
@@ -119,6 +120,7 @@ static struct amount *amount_new(struct antares *a, struct wish *w)
 	m->cl_path = steal(&w->cl_path);
 	m->rev = steal(&w->rev);
 	m->pinned = w->pinned;
+	m->unbound = w->unbound;
 	m->fork_of = w->fork_of;
 	m->forked = w->forked;
 	m->created_ms = m->seen_ms = antares_now_ms();

@@ -242,7 +242,8 @@ int worktree_fork(struct antares *a, const char *id,
 		  struct worktree_forked *x, struct antares_fault *f)
 {
 	struct antares_info src;
-	struct antares_request q = { .mountpoint = w->mountpoint };
+	struct antares_request q = { .mountpoint = w->mountpoint,
+				     .bound_next = true };
 	cleanup_free char *name = NULL;
 	char uuid[FS_ID_LEN + 1];
 	int rc = antares_find(a, id, &src, f);

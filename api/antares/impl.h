@@ -30,6 +30,7 @@ struct amount { /* one mount; lock: antares.lock unless it says otherwise */
 	char *reason;
 	int64_t seen_ms;
 	bool recovering;   /* comes back by api/mounts */
+	bool unbound;      /* antares_bound follows; not recorded before */
 	bool stop_warming; /* atomic */
 	bool warming;
 	struct pool_task warm;

@@ -72,7 +72,8 @@ void antares_save(struct antares *a)
 	if (!a->first)
 		buf_puts(&b, "mounts = []\n");
 	for (const struct amount *m = a->first; m; m = m->next)
-		if (m->state != ANTARES_PROVISIONING || m->recovering)
+		if (!m->unbound &&
+		    (m->state != ANTARES_PROVISIONING || m->recovering))
 			put_mount(&b, m);
 	lock_drop(&a->lock);
 	rc = statefile_write(a->state_file, &b);
@@ -232,6 +233,48 @@ static void come_back(struct pool_task *t)
 	free(c);
 }
 
+/* Of a daemon that died with its keeper. */
+static void clear_dead(const char *dir)
+{
+	struct statvfs st;
+
+	if (statvfs(dir, &st) && errno == ENOTCONN)
+		mountpoint_detach(dir, true);
+}
+
+void antares_forget_strangers(struct antares *a)
+{
+	char **dirs;
+
+	if (statefile_is_aside(a->state_file)) {
+		log_warn("antares", "what no record names in %s is kept until "
+			 "%s.bad is gone: its changes may be somebody's",
+			 a->upper_root, a->state_file);
+		return;
+	}
+	dirs = mounts_dirs_in(daemon_mounts(a->daemon), a->upper_root);
+	for (char **p = dirs; *p; p++) {
+		struct amount *m;
+		int rc;
+
+		lock_take(&a->lock);
+		for (m = a->first; m && strcmp(m->dir, *p);)
+			m = m->next;
+		lock_drop(&a->lock);
+		if (!m) {
+			log_info("antares", "%s was being made, or kept warm, "
+				 "when a daemon ended: unmounting it", *p);
+			rc = mounts_remove(daemon_mounts(a->daemon), *p, true);
+			if (rc)
+				log_warn("antares", "%s: %s", *p,
+					 error_text(rc));
+			clear_dead(*p);
+		}
+		free(*p);
+	}
+	free(dirs);
+}
+
 /* Kept by a daemon that is gone, and nobody's? */
 static bool abandoned(struct antares *a, const char *upper)
 {
@@ -260,7 +303,6 @@ static void sweep(struct antares *a)
 						   e->d_name);
 		cleanup_free char *cl = xasprintf("%s/%s", a->cl_root,
 						  e->d_name);
-		struct statvfs st;
 		bool ours;
 
 		if (!antares_is_id(e->d_name))
@@ -272,8 +314,7 @@ static void sweep(struct antares *a)
 			continue;
 		log_info("antares", "removing what is left of mount %s",
 			 e->d_name);
-		if (statvfs(dir, &st) && errno == ENOTCONN)
-			mountpoint_detach(dir, true);
+		clear_dead(dir);
 		antares_clean(dir, upper, cl);
 	}
 	if (d)
@@ -286,7 +327,8 @@ void antares_recover(struct antares *a)
 	size_t n = 0, used = 0;
 
 	fs_sweep(a->upper_root);
-	sweep(a);
+	if (!statefile_is_aside(a->state_file))
+		sweep(a);
 	n = antares_count(a);
 	all = xcalloc(n + 1, sizeof(struct amount *));
 	lock_take(&a->lock);

@@ -317,6 +317,7 @@ int antares_bound(struct antares *a, const char *id, const char *base)
 	if (m) {
 		free(m->base);
 		m->base = xstrdup(base);
+		m->unbound = false;
 	}
 	lock_drop(&a->lock);
 	if (!m)

@@ -260,7 +260,7 @@ static int post_worktrees(struct request *r)
 	q.path = repo;
 	q.mountpoint = dir;
 	q.rev = lower;
-	q.pinned = true;
+	q.pinned = q.bound_next = true;
 	q.job = job ? job : wid;
 	rc = antares_create(antares_of(r), &q, &i, &f);
 	if (rc)

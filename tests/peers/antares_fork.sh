@@ -321,10 +321,11 @@ now = json.loads(json.dumps(picture(SCRATCH + "/many")))
 check(not differ(now, was), "the source changed: %s" % str(differ(now, was))[:300])
 wait_for("all are back", lambda: all(m["state"] in ("Ready", "Mounted")
          for m in api.call("GET", "/mounts").json["mounts"]))
-there = {m["mount_id"]: m["mountpoint"] for m in api.call("GET", "/mounts").json["mounts"]}
-check(sorted(os.listdir(os.environ["UPPER"])) == sorted(there), "%s: left behind: %s" %
-      (ms, os.listdir(os.environ["UPPER"])))
-for id, dir in there.items():
+def there():
+    return {m["mount_id"]: m["mountpoint"] for m in api.call("GET", "/mounts").json["mounts"]}
+wait_for("only what is listed is kept", lambda:
+         sorted(os.listdir(os.environ["UPPER"])) == sorted(there()))
+for id, dir in there().items():
     if dir.endswith("/kill" + ms):
         print("killed after %s ms: the fork is there" % ms)
         wait_for("it", lambda: os.path.exists(dir + "/d/1499"))

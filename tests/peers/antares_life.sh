@@ -127,6 +127,7 @@ check(other["mountpoint"] != d, "another path, another mount")
 api.call("DELETE", "/mounts/" + other["mount_id"])
 END
 stop_daemon KILL
+rm "$AROOT/state.toml.bad" # or what no record names might be somebody's
 start_daemon
 nothing_left() { [ -z "$(find "$AROOT/mnt" "$AROOT/upper" -mindepth 1 -print -quit)" ]; }
 wait_until 20 nothing_left
