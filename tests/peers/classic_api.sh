@@ -118,6 +118,19 @@ served() {
         select(.state == "mounted")] | length')" = 2 ]
 }
 
+# the daemon dies, its keeper does not: what is open stays open
+exec 7>>"$SCRATCH/mount/project_CL7/held" 8>>"$SCRATCH/mount/project/deep/held"
+for i in 1 2; do
+    kill -KILL "$(daemon_process)"
+    echo "$i" >&7
+    echo "$i" >&8
+    wait_until 20 served
+    assert_eq "$(tr -d '\n' <"$SCRATCH/mount/project_CL7/held")" "$(seq -s '' "$i")"
+    assert_eq "$(cat "$SCRATCH/mount/project_CL7/deep/n7")" changed
+    assert_eq "$(cat "$SCRATCH/mount/project/deep/kept")" kept
+done
+exec 7>&- 8>&-
+
 # restarts, orderly and not: everything comes back, with what was changed
 for signal in TERM KILL; do
     stop_daemon "$signal"
