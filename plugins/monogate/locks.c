@@ -165,10 +165,16 @@ static json_t *make(long long id, const char *path, const char *owner)
 			 "locked_at", when, "owner", "name", owner);
 }
 
-static int add(const struct scorpio_host *h, json_t *all, const char *path,
-	       const char *owner, json_t **ret)
+struct wish { /* path of locks_add, below and id of locks_drop */
+	const char *path, *below, *owner;
+	long long id;
+};
+
+static int add(const struct scorpio_host *h, json_t *all, const struct wish *w,
+	       json_t **ret)
 {
-	json_t *list = json_object_get(all, "locks"), *v = find_path(all, path);
+	json_t *list = json_object_get(all, "locks");
+	json_t *v = find_path(all, w->path);
 	long long id = json_integer_value(json_object_get(all, "next"));
 
 	if (v) {
@@ -178,7 +184,7 @@ static int add(const struct scorpio_host *h, json_t *all, const char *path,
 	if (json_array_size(list) >= LOCKS_MAX)
 		return h->fail(h, -ENOSPC, "there are %u locks already",
 			       LOCKS_MAX);
-	v = make(id, path, owner);
+	v = make(id, w->path, w->owner);
 	if (!v || json_array_append(list, v) ||
 	    json_object_set_new(all, "next", json_integer(id + 1))) {
 		json_decref(v);
@@ -189,8 +195,35 @@ static int add(const struct scorpio_host *h, json_t *all, const char *path,
 	return 0;
 }
 
-int locks_add(const struct scorpio_host *h, const char *file, const char *path,
-	      const char *owner, json_t **ret)
+static int drop(const struct scorpio_host *h, json_t *all,
+		const struct wish *w, json_t **ret)
+{
+	json_t *list = json_object_get(all, "locks"), *v = NULL;
+	const char *whose;
+	size_t i;
+
+	json_array_foreach(list, i, v)
+		if (atoll(json_string_value(json_object_get(v, "id"))) == w->id &&
+		    locks_seen(v, w->below))
+			break;
+	if (!v || i == json_array_size(list))
+		return h->fail(h, -ENOENT, "there is no such lock");
+	whose = json_string_value(json_object_get(json_object_get(v, "owner"),
+						  "name"));
+	if (w->owner && strcmp(w->owner, whose) != 0)
+		return h->fail(h, -EACCES, "the lock is %s's: take it away by "
+			       "force, or ask them", whose);
+	*ret = json_incref(v);
+	json_array_remove(list, i);
+	return 0;
+}
+
+typedef int (*edit_fn)(const struct scorpio_host *h, json_t *all,
+		       const struct wish *w, json_t **ret);
+
+/* Read, change and replace; a lock that is told comes with 0 and -EEXIST. */
+static int change(const struct scorpio_host *h, const char *file, edit_fn edit,
+		  const struct wish *w, json_t **ret)
 {
 	json_t *all = NULL, *lock = NULL;
 	int turn, rc = begin(h, file, &turn);
@@ -199,7 +232,7 @@ int locks_add(const struct scorpio_host *h, const char *file, const char *path,
 		return rc;
 	rc = load(h, file, &all);
 	if (!rc)
-		rc = add(h, all, path, owner, &lock);
+		rc = edit(h, all, w, &lock);
 	if (!rc)
 		rc = save(h, file, all);
 	close(turn);
@@ -211,49 +244,20 @@ int locks_add(const struct scorpio_host *h, const char *file, const char *path,
 	return rc;
 }
 
-static int drop(const struct scorpio_host *h, json_t *all, long long id,
-		const char *below, const char *owner, json_t **ret)
+int locks_add(const struct scorpio_host *h, const char *file, const char *path,
+	      const char *owner, json_t **ret)
 {
-	json_t *list = json_object_get(all, "locks"), *v = NULL;
-	const char *whose;
-	size_t i;
+	const struct wish w = { .path = path, .owner = owner };
 
-	json_array_foreach(list, i, v)
-		if (atoll(json_string_value(json_object_get(v, "id"))) == id &&
-		    locks_seen(v, below))
-			break;
-	if (!v || i == json_array_size(list))
-		return h->fail(h, -ENOENT, "there is no such lock");
-	whose = json_string_value(json_object_get(json_object_get(v, "owner"),
-						  "name"));
-	if (owner && strcmp(owner, whose) != 0)
-		return h->fail(h, -EACCES, "the lock is %s's: take it away by "
-			       "force, or ask them", whose);
-	*ret = json_incref(v);
-	json_array_remove(list, i);
-	return 0;
+	return change(h, file, add, &w, ret);
 }
 
 int locks_drop(const struct scorpio_host *h, const char *file, long long id,
 	       const char *below, const char *owner, json_t **ret)
 {
-	json_t *all = NULL, *lock = NULL;
-	int turn, rc = begin(h, file, &turn);
+	const struct wish w = { .id = id, .below = below, .owner = owner };
 
-	if (rc)
-		return rc;
-	rc = load(h, file, &all);
-	if (!rc)
-		rc = drop(h, all, id, below, owner, &lock);
-	if (!rc)
-		rc = save(h, file, all);
-	close(turn);
-	json_decref(all);
-	if (rc)
-		json_decref(lock);
-	else
-		*ret = lock;
-	return rc;
+	return change(h, file, drop, &w, ret);
 }
 
 int locks_read(const struct scorpio_host *h, const char *file, json_t **ret)
