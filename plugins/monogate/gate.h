@@ -60,6 +60,9 @@ struct gate {
 	} relays;
 };
 
+/* monogate.c: a condition whose waits end by CLOCK_MONOTONIC. */
+void gate_cond_init(pthread_cond_t *c);
+
 /* -- reply.c: answers --------------------------------------------------------- */
 
 /* {"req_result":true,"data":DATA,"err_message":""}. Takes data. */

@@ -5,6 +5,7 @@
 #include <scorpio/plugin.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay.h"
 
@@ -44,6 +45,16 @@ static const struct scorpio_route routes[] = {
 	    SCORPIO_ROUTE_UPLOAD),
 	{ NULL, NULL, NULL, 0, 0 },
 };
+
+void gate_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &a);
+	pthread_condattr_destroy(&a);
+}
 
 static void gate_stop(void *self)
 {

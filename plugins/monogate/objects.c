@@ -257,16 +257,12 @@ static char *upstream_of(const struct gate *g, const char *set)
 int gate_lfs_open(struct gate *g, const char *dir, const char *upstream)
 {
 	struct gate_lfs *l = calloc(1, sizeof(*l));
-	pthread_condattr_t a;
 	int rc;
 
 	if (!l)
 		return -ENOMEM;
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->changed, &a);
-	pthread_condattr_destroy(&a);
+	gate_cond_init(&l->changed);
 	g->lfs = l;
 	l->g = g;
 	l->upstream = upstream_of(g, upstream);

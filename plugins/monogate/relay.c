@@ -273,16 +273,12 @@ static int make(struct gate *g, const struct scorpio_request *r,
 		const char *url, unsigned flags, struct relay **ret)
 {
 	struct relay *x = calloc(1, sizeof(*x));
-	pthread_condattr_t a;
 	int rc;
 
 	if (!x)
 		return -ENOMEM;
 	pthread_mutex_init(&x->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&x->changed, &a);
-	pthread_condattr_destroy(&a);
+	gate_cond_init(&x->changed);
 	x->g = g;
 	x->host = g->host;
 	x->refs = 1;
