@@ -13,35 +13,11 @@
 #include "object.h"
 #include "remote.h"
 
+#include <scorpio/bytes.h>
+
 #define PROGRAM_MS (24u * 3600 * 1000) /* the call's deadline comes first */
 #define OUTPUT_MAX (64u << 20)
 #define ENV_MAX 8
-
-struct output {
-	char *data; /* owned, NUL-terminated once not empty */
-	size_t len, cap;
-};
-
-static int take(void *ctx, const void *data, uint64_t n)
-{
-	struct output *o = ctx;
-
-	if (n > OUTPUT_MAX - o->len)
-		return -EFBIG;
-	if (o->len + n + 1 > o->cap) {
-		size_t cap = 2 * (o->len + (size_t)n) + 4096;
-		char *bigger = realloc(o->data, cap);
-
-		if (!bigger)
-			return -ENOMEM;
-		o->data = bigger;
-		o->cap = cap;
-	}
-	memcpy(o->data + o->len, data, (size_t)n);
-	o->len += (size_t)n;
-	o->data[o->len] = 0;
-	return 0;
-}
 
 /* -- the environment: who we are ------------------------------------------- */
 
@@ -189,7 +165,7 @@ static int program_failed(struct gitsource *s, struct scorpio_spawn *x)
 }
 
 static int run(struct gitsource *s, const char *const *argv, const char *input,
-	       size_t input_len, struct output *out, struct scorpio_spawn *x)
+	       size_t input_len, struct scorpio_bytes *out, struct scorpio_spawn *x)
 {
 	struct environment env;
 	int rc = environment(s, &env);
@@ -200,7 +176,7 @@ static int run(struct gitsource *s, const char *const *argv, const char *input,
 	x->env = env.v;
 	x->input = input;
 	x->input_len = input_len;
-	x->on_output = take;
+	x->on_output = scorpio_bytes_take;
 	x->ctx = out;
 	x->timeout_ms = PROGRAM_MS;
 	s->host->count(s->host, "programs", 1);
@@ -283,15 +259,15 @@ int gitcli_refs(struct gitsource *s, const char *const *prefixes, size_t n,
 {
 	const char *argv[] = { "git", "-c", "protocol.version=2", "ls-remote",
 			       "--symref", "--", s->url.text, NULL };
-	struct output out = { .data = NULL };
+	struct scorpio_bytes out = { .max = OUTPUT_MAX };
 	struct scorpio_spawn x;
 	int rc = run(s, argv, NULL, 0, &out, &x);
 
 	if (rc == 0 && x.exit_status)
 		rc = program_failed(s, &x);
-	else if (rc == 0 && out.data)
-		rc = parse_refs(s, out.data, prefixes, n, ret);
-	free(out.data);
+	else if (rc == 0 && out.p)
+		rc = parse_refs(s, out.p, prefixes, n, ret);
+	free(out.p);
 	return rc;
 }
 
@@ -352,7 +328,7 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 		"--no-recurse-submodules", "--stdin",
 	};
 	unsigned n = 21;
-	struct output out = { .data = NULL };
+	struct scorpio_bytes out = { .max = OUTPUT_MAX };
 	struct scorpio_spawn x;
 	size_t len;
 	int rc;
@@ -371,7 +347,7 @@ static int fetch_into(struct gitsource *s, struct gitpull *p,
 	if (!ids)
 		return gitfail(s, -ENOMEM, "out of memory");
 	rc = run(s, argv, ids, len, &out, &x);
-	free(out.data);
+	free(out.p);
 	if (rc < 0)
 		return rc;
 	if (!x.exit_status)

@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <scorpio/backend.h>
+#include <scorpio/bytes.h>
 #include <scorpio/role.h>
 #include <stdbool.h>
 
@@ -72,13 +73,6 @@ int gate_json(struct gate *g, struct scorpio_request *r, int status,
 /* A line for people who look at a git client's terminal. */
 int gate_text(struct gate *g, struct scorpio_request *r, int status,
 	      const char *text);
-/* Bytes that come in pieces: scorpio_http.on_data, scorpio_spawn.on_output. A NUL
- * is behind them. -EFBIG: more than max. */
-struct gate_bytes {
-	char *p; /* owned by who passes it */
-	size_t n, max;
-};
-int gate_collect(void *ctx, const void *data, uint64_t n);
 int gate_status_of(int err); /* 404, 502, ... */
 /* The envelope of a failure, with the status that fits the errno. */
 int gate_error(struct gate *g, struct scorpio_request *r, int err);

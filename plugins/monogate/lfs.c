@@ -288,7 +288,7 @@ int gate_lfs_batch(void *ctx, struct scorpio_request *r)
 /* -- the upstream ---------------------------------------------------------------------- */
 
 /* {oid: object} */
-static int by_oid(struct gate *g, const struct gate_bytes *b, json_t **ret)
+static int by_oid(struct gate *g, const struct scorpio_bytes *b, json_t **ret)
 {
 	json_t *v = json_loadb(b->n ? b->p : "", b->n, 0, NULL), *o;
 	const json_t *list = json_object_get(v, "objects");
@@ -312,7 +312,7 @@ static int by_oid(struct gate *g, const struct gate_bytes *b, json_t **ret)
 }
 
 static int post_batch(struct gate_lfs *l, const char *text, const char *login,
-		      struct gate_bytes *b)
+		      struct scorpio_bytes *b)
 {
 	const struct scorpio_host *host = l->g->host;
 	char url[4200], auth[2100];
@@ -321,7 +321,7 @@ static int post_batch(struct gate_lfs *l, const char *text, const char *login,
 	struct scorpio_http h = {
 		.struct_size = sizeof(h), .method = "POST", .url = url,
 		.headers = headers, .body = text, .body_len = strlen(text),
-		.on_data = gate_collect, .ctx = b, .timeout_ms = ASK_MS,
+		.on_data = scorpio_bytes_take, .ctx = b, .timeout_ms = ASK_MS,
 	};
 	int rc;
 
@@ -343,7 +343,7 @@ int lfs_ask(struct gate_lfs *l, json_t *objects, const char *login,
 			      "transfers", "basic", "objects", objects,
 			      "hash_algo", "sha256");
 	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
-	struct gate_bytes b = { .max = ANSWER_MAX };
+	struct scorpio_bytes b = { .max = ANSWER_MAX };
 	int rc = text ? post_batch(l, text, login, &b) : -ENOMEM;
 
 	json_decref(v);

@@ -39,8 +39,8 @@ int gate_git_each(struct gate *g, const char *const *argv,
 int gate_git(struct gate *g, const char *const *argv, char **ret,
 	     size_t *ret_len)
 {
-	struct gate_bytes o = { .max = GATE_GIT_OUTPUT_MAX };
-	int rc = gate_git_each(g, argv, gate_collect, &o);
+	struct scorpio_bytes o = { .max = GATE_GIT_OUTPUT_MAX };
+	int rc = gate_git_each(g, argv, scorpio_bytes_take, &o);
 
 	if (!rc && !o.p && !(o.p = strdup("")))
 		rc = -ENOMEM;

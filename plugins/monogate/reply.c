@@ -88,23 +88,6 @@ int gate_text(struct gate *g, struct scorpio_request *r, int status,
 	return g->http->reply(r, status, headers, line, strlen(line));
 }
 
-int gate_collect(void *ctx, const void *data, uint64_t n)
-{
-	struct gate_bytes *b = ctx;
-	char *more;
-
-	if (n > b->max - b->n)
-		return -EFBIG;
-	more = realloc(b->p, b->n + n + 1);
-	if (!more)
-		return -ENOMEM;
-	b->p = more;
-	memcpy(b->p + b->n, data, n);
-	b->n += n;
-	b->p[b->n] = '\0';
-	return 0;
-}
-
 void gate_hex(const struct scorpio_id *id, char ret[2 * SCORPIO_ID_MAX + 1])
 {
 	static const char digits[] = "0123456789abcdef";

@@ -8,6 +8,7 @@
  */
 #include "nixcache.h"
 
+#include <scorpio/bytes.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -34,35 +35,13 @@ struct pull {
 
 /* -- descriptions --------------------------------------------------------------------- */
 
-struct body {
-	char *p;
-	size_t n, max;
-};
-
-static int on_text(void *ctx, const void *p, uint64_t n)
-{
-	struct body *b = ctx;
-	char *more;
-
-	if (n > b->max - b->n)
-		return -EFBIG;
-	more = realloc(b->p, b->n + n + 1);
-	if (!more)
-		return -ENOMEM;
-	b->p = more;
-	memcpy(b->p + b->n, p, n);
-	b->n += n;
-	b->p[b->n] = '\0';
-	return 0;
-}
-
 /* 0 and the text; -ENOENT; or it could not be asked. */
 static int get_text(struct nixcache_role *s, const char *base,
-		    const char *what, size_t max, struct body *ret)
+		    const char *what, size_t max, struct scorpio_bytes *ret)
 {
 	auto_free char *url = NULL;
-	struct scorpio_http x = { .struct_size = sizeof(x), .on_data = on_text,
-				  .ctx = ret };
+	struct scorpio_http x = { .struct_size = sizeof(x), .ctx = ret,
+				  .on_data = scorpio_bytes_take };
 	int rc;
 
 	if (asprintf(&url, "%s/%s", base, what) < 0) {
@@ -157,7 +136,7 @@ static int keep_pulled(struct nixcached *c, const char *base,
 static void pull_listing(struct nixcached *c, const char *base,
 			 const char *hash)
 {
-	struct body b = { 0 };
+	struct scorpio_bytes b = { 0 };
 	char file[NIX_HASH_TEXT + 4];
 
 	snprintf(file, sizeof(file), "%.32s.ls", hash);
@@ -172,7 +151,7 @@ static int ask_one(struct nixcached *c, const char *base, const char *file,
 	struct nixcache_role *s = c->role;
 	struct narinfo *i = NULL;
 	struct nixverdict v;
-	struct body b = { 0 };
+	struct scorpio_bytes b = { 0 };
 	auto_free char *copy = NULL;
 	const char *why;
 	int rc = get_text(s, base, file, NIX_NARINFO_MAX, &b);
@@ -200,7 +179,7 @@ int pull_text(struct nixcached *c, const char *what, size_t max, char **ret,
 	int rc, first = -ENOENT;
 
 	for (unsigned i = 0; i < s->n_upstreams; i++) {
-		struct body b = { 0 };
+		struct scorpio_bytes b = { 0 };
 
 		rc = get_text(s, s->upstreams[i], what, max, &b);
 		if (!rc) {
