@@ -297,7 +297,8 @@ int changes_settle(struct changes *c, struct cnode *n,
 		   const struct settled *s, uint64_t *ret_file);
 
 /* Who opens a content file for changing: with the tree locked, or edit, and
- * c->frozen false. False: it is being settled; come again with the edit lock. */
+ * c->frozen false. False: it is being settled, or copied since it is shared; come
+ * again with the edit lock. */
 #define CHANGES_NO_WRITERS UINT16_MAX
 static inline bool changes_writer_begin(struct cnode *n)
 {
@@ -316,6 +317,19 @@ static inline bool changes_writer_begin(struct cnode *n)
 static inline void changes_writer_end(struct cnode *n)
 {
 	__atomic_fetch_sub(&n->writers, 1, __ATOMIC_RELEASE);
+}
+/* lock: edit. Nobody may begin until _go; false: somebody has. */
+static inline bool changes_writers_stop(struct cnode *n)
+{
+	uint16_t none = 0;
+
+	return __atomic_compare_exchange_n(&n->writers, &none,
+					   CHANGES_NO_WRITERS, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+static inline void changes_writers_go(struct cnode *n)
+{
+	__atomic_store_n(&n->writers, 0, __ATOMIC_RELEASE);
 }
 
 /* -- sharing all of it with another workspace (changes_fork.c) ------------------- */

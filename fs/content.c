@@ -6,6 +6,7 @@
 #include "fs/file.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #define AT_ONCE (256 * KiB) /* copied on a FUSE worker */
@@ -186,9 +187,9 @@ static int plan(struct edit *e, const struct cnode *n, uint64_t keep,
 	return x->size > AT_ONCE && !e->r->background ? -EINPROGRESS : 0;
 }
 
-/* One try; -EBUSY: look again. */
-static int raise(struct edit *e, struct cnode *n, uint64_t keep,
-		 struct content_file *ret)
+/* A content file of its own, with what it shall keep of the one before. */
+static int replace(struct edit *e, struct cnode *n, uint64_t keep,
+		   struct content_file *ret)
 {
 	struct copy x = { .r = e->r, .ino = n->v.ino, .mtim = n->v.mtim };
 	enum content before = n->v.content;
@@ -196,17 +197,6 @@ static int raise(struct edit *e, struct cnode *n, uint64_t keep,
 	struct stat st;
 	int rc;
 
-	if (n->copying || e->c->frozen) {
-		rc = wait_for_copy(e, n);
-		return rc ? rc : -EBUSY;
-	}
-	if (before == CONTENT_UPPER) {
-		rc = upper_get(e->c->upper, file, &ret->fd);
-		if (rc ? rc != -EIO || keep : !upper_shared(&ret->fd))
-			return rc;
-		if (!rc)
-			upper_put(e->c->upper, &ret->fd);
-	}
 	if (before == CONTENT_UPPER && !keep) {
 		/* it is gone, or another's too, and nothing of it is wanted */
 		rc = changes_empty(e->c, n);
@@ -231,6 +221,44 @@ static int raise(struct edit *e, struct cnode *n, uint64_t keep,
 	}
 	ret->fd = x.fd;
 	return 0;
+}
+
+/* The same of one that is shared. The other side may go in the middle, and a
+ * writer who looks then finds the old file his own: none may begin. */
+static int own_copy(struct edit *e, struct cnode *n, uint64_t keep,
+		    struct content_file *ret)
+{
+	int rc;
+
+	if (!changes_writers_stop(n)) {
+		/* one that looks whether it is shared, or found it is not */
+		sched_yield();
+		return -EBUSY;
+	}
+	rc = replace(e, n, keep, ret);
+	changes_writers_go(n);
+	return rc;
+}
+
+/* One try; -EBUSY: look again. */
+static int raise(struct edit *e, struct cnode *n, uint64_t keep,
+		 struct content_file *ret)
+{
+	int rc;
+
+	if (n->copying || e->c->frozen) {
+		rc = wait_for_copy(e, n);
+		return rc ? rc : -EBUSY;
+	}
+	if (n->v.content != CONTENT_UPPER)
+		return replace(e, n, keep, ret);
+	rc = upper_get(e->c->upper, n->v.file, &ret->fd);
+	if (rc == -EIO && !keep)
+		return replace(e, n, keep, ret);
+	if (rc || !upper_shared(&ret->fd))
+		return rc;
+	upper_put(e->c->upper, &ret->fd); /* another workspace has it too */
+	return own_copy(e, n, keep, ret);
 }
 
 static int open_slowly(struct request *r, uint64_t ino, uint64_t keep,

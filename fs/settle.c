@@ -296,16 +296,12 @@ static struct cnode *unchanged(struct settling *s, const struct item *i)
 /* lock: edit. Nobody writes to it, and nobody begins to until the end. */
 static bool stop_writers(struct cnode *n, const struct item *i)
 {
-	uint16_t none = 0;
-
-	if (!__atomic_compare_exchange_n(&n->writers, &none,
-					 CHANGES_NO_WRITERS, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (!changes_writers_stop(n))
 		return false;
 	if ((n->v.content == CONTENT_UPPER ? n->v.file : 0) == i->file &&
 	    __atomic_load_n(&n->version, __ATOMIC_ACQUIRE) == i->version)
 		return true;
-	__atomic_store_n(&n->writers, 0, __ATOMIC_RELEASE);
+	changes_writers_go(n);
 	return false;
 }
 
@@ -324,7 +320,7 @@ static int commit(struct settling *s, const struct item *i,
 		rc = changes_settle(c, n, to, &file);
 		s->settled += !rc;
 		s->dirs += !rc && n->dir;
-		__atomic_store_n(&n->writers, 0, __ATOMIC_RELEASE);
+		changes_writers_go(n);
 	}
 	due = changes_edit_end(c);
 	if (due)
