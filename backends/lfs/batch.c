@@ -233,23 +233,38 @@ int lfsbatch_parse(const char *text, size_t n, const char *base,
 
 /* -- the request ----------------------------------------------------------------------- */
 
-static char *request(const struct lfsaction *a, uint32_t n)
+void lfsbatch_add(json_t *objects, const uint8_t oid[LFS_OID_LEN],
+		  uint64_t size)
 {
-	json_t *objects = json_array();
-	json_t *j = json_pack("{s:s,s:[s],s:o,s:s}", "operation", "download",
+	char hex[LFS_OID_HEX + 1];
+
+	lfs_hex(oid, LFS_OID_LEN, hex);
+	json_array_append_new(objects, json_pack("{s:s,s:I}", "oid", hex,
+						 "size", (json_int_t)size));
+}
+
+char *lfsbatch_request(const char *operation, const char *ref,
+		       json_t *objects)
+{
+	json_t *j = json_pack("{s:s,s:[s],s:o,s:s}", "operation", operation,
 			      "transfers", "basic", "objects", objects,
 			      "hash_algo", "sha256");
-	char hex[LFS_OID_HEX + 1], *text;
+	char *text;
 
-	for (uint32_t i = 0; i < n; i++) {
-		lfs_hex(a[i].oid, LFS_OID_LEN, hex);
-		json_array_append_new(objects,
-				      json_pack("{s:s,s:I}", "oid", hex, "size",
-						(json_int_t)a[i].size));
-	}
+	if (j && ref)
+		json_object_set_new(j, "ref", json_pack("{s:s}", "name", ref));
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text;
+}
+
+static char *request(const struct lfsaction *a, uint32_t n)
+{
+	json_t *objects = json_array();
+
+	for (uint32_t i = 0; i < n; i++)
+		lfsbatch_add(objects, a[i].oid, a[i].size);
+	return lfsbatch_request("download", NULL, objects);
 }
 
 /* The server takes fewer at once. */

@@ -73,6 +73,12 @@ int lfsserver_batch(struct lfs *s, struct lfsaction *a, uint32_t n);
  * to replace hosts in. -EBADMSG with *why. */
 int lfsbatch_parse(const char *text, size_t n, const char *base,
 		   struct lfsaction *a, uint32_t count, const char **why);
+/* A batch's request: one object more; the text, NULL without memory (takes
+ * objects; the caller frees). ref may be NULL. */
+void lfsbatch_add(json_t *objects, const uint8_t oid[LFS_OID_LEN],
+		  uint64_t size);
+char *lfsbatch_request(const char *operation, const char *ref,
+		       json_t *objects);
 /* RFC 3339; INT64_MIN if it is none. */
 int64_t lfs_time(const char *text);
 

@@ -16,20 +16,10 @@
 static char *request(const struct lfsupload *all, size_t n, const char *ref)
 {
 	json_t *objects = json_array();
-	json_t *j = json_pack("{s:s,s:[s],s:{s:s},s:o,s:s}", "operation",
-			      "upload", "transfers", "basic", "ref", "name",
-			      ref, "objects", objects, "hash_algo", "sha256");
-	char hex[LFS_OID_HEX + 1], *text;
 
-	for (size_t i = 0; i < n; i++) {
-		lfs_hex(all[i].oid, LFS_OID_LEN, hex);
-		json_array_append_new(objects,
-				      json_pack("{s:s,s:I}", "oid", hex, "size",
-						(json_int_t)all[i].size));
-	}
-	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	json_decref(j);
-	return text;
+	for (size_t i = 0; i < n; i++)
+		lfsbatch_add(objects, all[i].oid, all[i].size);
+	return lfsbatch_request("upload", ref, objects);
 }
 
 /* -- one object ---------------------------------------------------------------------- */

@@ -44,6 +44,23 @@ open(sys.argv[1], "wb").write(random.Random(sys.argv[3]).randbytes(int(sys.argv[
         "$1" "$2" "${3:-$1}"
 }
 
+# lfs_big DIR MIB COUNT - big.bin, and small files in many/
+lfs_big() {
+    python3 - "$@" <<'END'
+import os, random, sys
+top, mib, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+r = random.Random(1)
+with open(top + "/big.bin", "wb") as f:
+    for _ in range(mib):
+        f.write(r.randbytes(1 << 20))
+for i in range(count):
+    d = "%s/many/%02d" % (top, i // 500)
+    os.makedirs(d, exist_ok=True)
+    with open("%s/%d.bin" % (d, i), "w") as f:
+        f.write("small %d\n" % i)
+END
+}
+
 # lfs_seed DIR - a repository with LFS files made by stock git lfs; to be
 # pushed with lfs_publish.
 lfs_seed() {

@@ -21,19 +21,7 @@ git init -q --bare -b main "$big/bare.git"
 git_repo "$work"
 git -C "$work" lfs install --local >/dev/null
 git -C "$work" lfs track '*.bin' >/dev/null
-python3 - "$work" "$mib" "$count" <<'END'
-import os, random, sys
-top, mib, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-r = random.Random(1)
-with open(top + "/big.bin", "wb") as f:
-    for _ in range(mib):
-        f.write(r.randbytes(1 << 20))
-for i in range(count):
-    d = "%s/many/%02d" % (top, i // 500)
-    os.makedirs(d, exist_ok=True)
-    with open("%s/%d.bin" % (d, i), "w") as f:
-        f.write("small %d\n" % i)
-END
+lfs_big "$work" "$mib" "$count"
 git_commit "$work" big
 oid=$(oid_of "$work/big.bin")
 

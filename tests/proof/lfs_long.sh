@@ -15,19 +15,7 @@ mkdir "$SCRATCH/www"
 start_lfs_server "$SCRATCH/www" "$big/objects"
 SRC=$big/src
 lfs_seed "$SRC"
-python3 - "$SRC" "$size" "$count" <<'END'
-import os, random, sys
-top, size, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-r = random.Random(1)
-with open(top + "/big.bin", "wb") as f:
-    for _ in range(size >> 20):
-        f.write(r.randbytes(1 << 20))
-for i in range(count):
-    d = "%s/many/%02d" % (top, i // 500)
-    os.makedirs(d, exist_ok=True)
-    with open("%s/%d.bin" % (d, i), "w") as f:
-        f.write("small %d\n" % i)
-END
+lfs_big "$SRC" "$((size >> 20))" "$count"
 git_commit "$SRC" big
 lfs_publish "$SRC" origin
 rm -rf "$SRC/.git/lfs"
