@@ -197,6 +197,24 @@ static int die(void)
 	return fd;
 }
 
+/* The next process has what it left. */
+static void go_on(int fd)
+{
+	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
+	close(fd);
+	node_table_settle(table);
+}
+
+/* Another table with the same in it. */
+static struct node_table *copy_of(struct node_table *t, bool adopt)
+{
+	struct node_table *copy;
+
+	ck_assert_int_eq(node_table_restore(node_table_fd(t), adopt, &copy), 0);
+	node_table_settle(copy);
+	return copy;
+}
+
 static void same_node(void *ctx, const struct node *n)
 {
 	const struct node *other = node_find(ctx, n->ino);
@@ -233,15 +251,11 @@ START_TEST(a_table_is_gone_on_with)
 	fill();
 	node_forget(table, enter(node_root(table), "gone", 99, true)->ino, 1);
 	was = (uintptr_t)node_find(table, node_ino(NODE_ROOT, "d3", 2));
-	ck_assert_int_eq(node_table_restore(node_table_fd(table), false,
-					    &copy), 0);
-	node_table_settle(copy);
+	copy = copy_of(table, false);
 	fd = die();
 	for (int i = 0; i < 3; i++) { /* one daemon after the other */
-		ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
-		node_table_settle(table);
+		go_on(fd);
 		same_table(table, copy);
-		close(fd);
 #ifndef __SANITIZE_THREAD__ /* it has its own idea of addresses */
 		ck_assert_uint_eq((uintptr_t)node_find(
 					  table, node_ino(NODE_ROOT, "d3", 2)),
@@ -249,9 +263,7 @@ START_TEST(a_table_is_gone_on_with)
 #endif
 		fd = die();
 	}
-	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
-	close(fd);
-	node_table_settle(table);
+	go_on(fd);
 	/* what was given back is used again before there is more */
 	node_count(table, &n, &bytes);
 	enter(node_find(table, node_ino(NODE_ROOT, "d3", 2)), "new", 900,
@@ -279,9 +291,7 @@ START_TEST(what_was_half_made_is_let_go)
 	lost->parent = (struct node *)(uintptr_t)0x1000;
 	d->lookups = 0;
 	fd = die();
-	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
-	close(fd);
-	node_table_settle(table);
+	go_on(fd);
 	ck_assert_ptr_null(node_find(table, half_ino));
 	ck_assert_ptr_null(node_find(table, lost_ino));
 	ck_assert_ptr_null(node_find(table, d_ino)); /* nobody needs it */
@@ -298,18 +308,14 @@ START_TEST(a_table_that_must_be_copied)
 	int fd;
 
 	fill();
-	ck_assert_int_eq(node_table_restore(node_table_fd(table), true,
-					    &next), 0);
-	node_table_settle(next);
+	next = copy_of(table, true);
 	same_table(next, table);
 	fd = die();
 	h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(h, MAP_FAILED);
 	memset(h->used, 0, sizeof(h->used)); /* as before there was such */
 	munmap(h, sizeof(*h));
-	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
-	close(fd);
-	node_table_settle(table);
+	go_on(fd);
 	same_table(table, next);
 	node_table_free(next);
 }
@@ -326,13 +332,9 @@ START_TEST(a_damaged_table_is_copied)
 	good = enter(node_root(table), "good", 99, true);
 	fill();
 	bad->dir = good->dir; /* two nodes claim it */
-	ck_assert_int_eq(node_table_restore(node_table_fd(table), false,
-					    &next), 0);
-	node_table_settle(next);
+	next = copy_of(table, false);
 	fd = die();
-	ck_assert_int_eq(node_table_restore(fd, true, &table), 0);
-	close(fd);
-	node_table_settle(table);
+	go_on(fd);
 	same_table(table, next);
 	node_table_free(next);
 }
