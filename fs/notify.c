@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "fs/mount.h"
 
@@ -153,6 +154,7 @@ int notify_send(struct mount *m, struct notices *n, int64_t deadline)
 	struct job *j;
 	int rc;
 
+	lock_assert_none_held("a kernel notification");
 	if (!n->n)
 		return 0;
 	rc = notifier_of(m, &t);

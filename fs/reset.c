@@ -10,48 +10,37 @@
  */
 #include "core/error.h"
 #include "fs/edit.h"
+#include "fs/notify.h"
 #include "fs/redirect.h"
 #include "fs/status.h"
-
-struct told { /* a name the kernel may remember */
-	struct told *next;
-	uint64_t dir;
-	char name[];
-};
 
 struct reset {
 	struct edit edit;
 	struct mount *mount;
 	int64_t deadline;
-	struct told *told;
+	struct notices notices;
 	char **from; /* places of the revision renamed ones came from */
 	size_t n_from, from_cap;
 };
 
+/* What the kernel may remember: a name in it if there is one, its list. */
 static void tell_later(struct reset *s, uint64_t dir, const char *name)
 {
-	size_t len = strlen(name) + 1;
-	struct told *t = xcalloc(1, sizeof(*t) + len);
-
-	memcpy(t->name, name, len);
-	t->dir = dir;
-	t->next = s->told;
-	s->told = t;
+	if (name)
+		notices_name(&s->notices, dir, name);
+	notices_inode(&s->notices, dir);
 }
 
-/* lock: none */
-static void tell_kernel(struct reset *s)
+static int tell_kernel(struct reset *s)
 {
-	struct fuse_session *se = s->mount->session;
+	int rc = notify_send(s->mount, &s->notices, s->deadline);
 
-	for (struct told *t = s->told, *next; t; t = next) {
-		next = t->next;
-		if (*t->name)
-			fuse_lowlevel_notify_inval_entry(se, t->dir, t->name,
-							 strlen(t->name));
-		fuse_lowlevel_notify_inval_inode(se, t->dir, 0, 0);
-		free(t);
-	}
+	return rc ? fail_prefix(rc, "the changes are discarded") : 0;
+}
+
+static void reset_done(struct reset *s)
+{
+	notices_done(&s->notices);
 	for (size_t i = 0; i < s->n_from; i++)
 		free(s->from[i]);
 	free(s->from);
@@ -127,7 +116,7 @@ static int restore_dir(struct reset *s, struct cnode *dir)
 
 	v.mode = S_IFDIR | dir->v.lower_mode;
 	v.uid = v.gid = CHANGES_OWNER;
-	tell_later(s, dir->v.ino, "");
+	tell_later(s, dir->v.ino, NULL);
 	return changes_restore(s->edit.c, dir, &v);
 }
 
@@ -217,7 +206,7 @@ static int reset(struct reset *s, const char *path)
 {
 	struct request r = { .mount = s->mount, .deadline = s->deadline };
 	bool found = false;
-	int rc = edit_begin(&s->edit, &r);
+	int told, rc = edit_begin(&s->edit, &r);
 
 	if (rc)
 		return rc;
@@ -225,8 +214,8 @@ static int reset(struct reset *s, const char *path)
 	if (!rc)
 		rc = reset_sources(s);
 	edit_end(&s->edit);
-	tell_kernel(s);
-	return rc;
+	told = tell_kernel(s); /* also what was discarded before it failed */
+	return rc ? rc : told;
 }
 
 /* Without changes at it, a path must be one of the revision. */
@@ -268,6 +257,7 @@ int fs_reset(struct fs *f, const char *id_or_dir, const char *path,
 		rc = check_exists(m, path, deadline);
 	if (!rc)
 		rc = reset(&s, path);
+	reset_done(&s);
 	mount_release(m);
 	return rc;
 }
