@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -70,9 +71,15 @@ const char *confine_state(void)
 #define ANSWER(what) BPF_STMT(BPF_RET | BPF_K, what)
 #define REFUSE	     ANSWER(SECCOMP_RET_ERRNO | EPERM)
 
+/* As unshare. clone3 names them in memory, where a filter cannot look: it is
+ * told of as one that the kernel does not have, and clone is used instead. */
+#define NAMESPACES                                                        \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |    \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
 struct program {
 	struct sock_filter code[2 * (ARRAY_SIZE(never) + ARRAY_SIZE(never_child)) +
-				12];
+				18];
 	unsigned short n;
 };
 
@@ -82,10 +89,26 @@ static void put(struct program *p, struct sock_filter f)
 	p->code[p->n++] = f;
 }
 
-static void refuse(struct program *p, int call)
+static void if_call(struct program *p, int call, uint8_t skip)
 {
 	put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-					    (uint32_t)call, 0, 1));
+					    (uint32_t)call, 0, skip));
+}
+
+static void refuse(struct program *p, int call)
+{
+	if_call(p, call, 1);
+	put(p, (struct sock_filter)REFUSE);
+}
+
+static void refuse_namespaces(struct program *p)
+{
+	if_call(p, SYS_clone3, 1);
+	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_ERRNO | ENOSYS));
+	if_call(p, SYS_clone, 3);
+	put(p, (struct sock_filter)LOAD(args)); /* the lower half of the first */
+	put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K,
+					    NAMESPACES, 0, 1));
 	put(p, (struct sock_filter)REFUSE);
 }
 
@@ -106,6 +129,8 @@ static void make_program(struct program *p, bool child)
 		refuse(p, SYS_ptrace);
 	for (size_t i = 0; child && i < ARRAY_SIZE(never_child); i++)
 		refuse(p, never_child[i]);
+	if (child)
+		refuse_namespaces(p); /* last: it may load something else */
 	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW));
 }
 
@@ -115,12 +140,16 @@ static int install(bool child)
 	unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	struct program p = { .n = 0 };
 	struct sock_fprog prog;
+	long r;
 
 	make_program(&p, child);
 	prog = (struct sock_fprog){ .len = p.n, .filter = p.code };
 	if (!child)
 		flags |= SECCOMP_FILTER_FLAG_TSYNC;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog))
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	if (r > 0)
+		return -EBUSY; /* a thread with a filter of its own */
+	if (r < 0)
 		return errno == EACCES ? -EPERM : -errno;
 	return 0;
 }

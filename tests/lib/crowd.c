@@ -249,3 +249,22 @@ void crowd_release(struct crowd **busy, unsigned calls)
 		crowd_end(busy[i], 0);
 	free(busy);
 }
+
+int crowd_main(const char *name, void (*setup)(void),
+	       const struct TTest *const tests[], size_t n)
+{
+	Suite *s = suite_create(name);
+	TCase *t = tcase_create("all");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, crowd_stop);
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(t, tests[i]);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -69,4 +69,17 @@ struct crowd **crowd_occupy(enum want_prio prio, unsigned calls);
 /* Release the server and expect the busy ones to end well. */
 void crowd_release(struct crowd **busy, unsigned calls);
 
+/* main of such a test: the tests one by one, each with a server that setup
+ * started. */
+struct TTest; /* of check.h */
+int crowd_main(const char *name, void (*setup)(void),
+	       const struct TTest *const tests[], size_t n);
+#define CROWD_MAIN(name, setup, ...)                                        \
+	int main(void)                                                      \
+	{                                                                   \
+		const struct TTest *const tests[] = { __VA_ARGS__ };        \
+									    \
+		return crowd_main(name, setup, tests, ARRAY_SIZE(tests));   \
+	}
+
 #endif

@@ -82,6 +82,30 @@ START_TEST(daemon_is_refused_what_it_never_needs)
 }
 END_TEST
 
+/* Other namespaces, by starting a process in them; ordinary ones start. */
+static bool can_leave(void)
+{
+	static const int space[] = { CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET,
+				     CLONE_NEWPID };
+	char args[128] = { 0 };
+	pid_t pid;
+
+	for (size_t i = 0; i < ARRAY_SIZE(space); i++) {
+		long r = syscall(SYS_clone, space[i] | SIGCHLD, 0, 0, 0, 0);
+
+		if (!r)
+			_exit(0);
+		if (!refused(r))
+			return true;
+	}
+	if (syscall(SYS_clone3, args, sizeof(args)) != -1 || errno != ENOSYS)
+		return true;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	return pid < 0 || waitpid(pid, NULL, 0) != pid;
+}
+
 static int thread_calls(void)
 {
 	int r = confine_thread();
@@ -94,6 +118,8 @@ static int thread_calls(void)
 	    !refused(umount2("/no/such/place", MNT_DETACH)) ||
 	    !refused(ptrace(PTRACE_TRACEME, 0, NULL, NULL)) || can_bpf())
 		return 3;
+	if (can_leave())
+		return 4;
 	return 0;
 }
 

@@ -527,42 +527,16 @@ START_TEST(storm_of_threads)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("flight");
-	TCase *t = tcase_create("all");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, setup, crowd_stop);
-	tcase_add_test(t, thousand_wants_one_fetch);
-	tcase_add_test(t, joins_a_running_fetch);
-	tcase_add_test(t, kinds_are_apart);
-	tcase_add_test(t, batches_are_full);
-	tcase_add_test(t, sizes_come_in_larger_batches);
-	tcase_add_test(t, wants_gather_while_slots_are_taken);
-	tcase_add_test(t, large_batch_skips_the_window);
-	tcase_add_test(t, prefetch_leaves_a_slot_for_demand);
-	tcase_add_test(t, demand_goes_first);
-	tcase_add_test(t, demand_pulls_a_queued_prefetch_forward);
-	tcase_add_test(t, single_slot_prefetch_gives_way);
-	tcase_add_test(t, deadline_holds_while_the_server_hangs);
-	tcase_add_test(t, deadlines_are_each_ones_own);
-	tcase_add_test(t, cancel_queued);
-	tcase_add_test(t, cancel_stops_the_call_when_nobody_is_left);
-	tcase_add_test(t, wanted_again_after_the_cancel);
-	tcase_add_test(t, what_is_coming_is_fetched_to_the_end);
-	tcase_add_test(t, what_is_coming_takes_no_slot);
-	tcase_add_test(t, what_falls_silent_is_cancelled);
-	tcase_add_test(t, single_slot_is_left_to_demand);
-	tcase_add_test(t, stop_ends_what_is_coming);
-	tcase_add_test(t, stop_cancels_everything);
-	tcase_add_test(t, stop_gives_up_on_a_deaf_call);
-	tcase_add_test(t, storm_of_threads);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CROWD_MAIN("flight", setup, thousand_wants_one_fetch, joins_a_running_fetch,
+	   kinds_are_apart, batches_are_full, sizes_come_in_larger_batches,
+	   wants_gather_while_slots_are_taken, large_batch_skips_the_window,
+	   prefetch_leaves_a_slot_for_demand, demand_goes_first,
+	   demand_pulls_a_queued_prefetch_forward,
+	   single_slot_prefetch_gives_way,
+	   deadline_holds_while_the_server_hangs, deadlines_are_each_ones_own,
+	   cancel_queued, cancel_stops_the_call_when_nobody_is_left,
+	   wanted_again_after_the_cancel,
+	   what_is_coming_is_fetched_to_the_end, what_is_coming_takes_no_slot,
+	   what_falls_silent_is_cancelled, single_slot_is_left_to_demand,
+	   stop_ends_what_is_coming, stop_cancels_everything,
+	   stop_gives_up_on_a_deaf_call, storm_of_threads)

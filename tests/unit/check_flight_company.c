@@ -122,23 +122,7 @@ START_TEST(overtaken_and_cancelled)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("flight_company");
-	SRunner *sr = srunner_create(s);
-	TCase *t = tcase_create("all");
-	int failed;
-
-	tcase_add_checked_fixture(t, setup, crowd_stop);
-	tcase_set_timeout(t, 60);
-	tcase_add_test(t, gather_window_joins_neighbours);
-	tcase_add_test(t, answered_together_they_ask_together);
-	tcase_add_test(t, who_is_alone_does_not_wait_for_company);
-	tcase_add_test(t, demand_overtakes_hinted_directories);
-	tcase_add_test(t, overtaken_and_cancelled);
-	suite_add_tcase(s, t);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
-}
+CROWD_MAIN("flight_company", setup, gather_window_joins_neighbours,
+	   answered_together_they_ask_together,
+	   who_is_alone_does_not_wait_for_company,
+	   demand_overtakes_hinted_directories, overtaken_and_cancelled)

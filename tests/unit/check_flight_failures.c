@@ -298,33 +298,10 @@ START_TEST(offline_fails_at_once)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("flight_failures");
-	TCase *t = tcase_create("all");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, setup, crowd_stop);
-	tcase_add_test(t, failed_call_is_repeated);
-	tcase_add_test(t, repeats_end);
-	tcase_add_test(t, no_time_left_to_repeat);
-	tcase_add_test(t, refusals_are_final);
-	tcase_add_test(t, one_missing_object);
-	tcase_add_test(t, no_false_enoent);
-	tcase_add_test(t, bad_content_is_asked_for_once_more);
-	tcase_add_test(t, forgotten_objects_are_eio);
-	tcase_add_test(t, failed_object_then_failed_call);
-	tcase_add_test(t, sizes_fall_back_to_content);
-	tcase_add_test(t, content_answers_for_sizes);
-	tcase_add_test(t, extra_objects_complete_others);
-	tcase_add_test(t, circuit_opens_and_recovers);
-	tcase_add_test(t, failed_probe_fails_those_who_waited_for_it);
-	tcase_add_test(t, offline_fails_at_once);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CROWD_MAIN("flight_failures", setup, failed_call_is_repeated, repeats_end,
+	   no_time_left_to_repeat, refusals_are_final, one_missing_object,
+	   no_false_enoent, bad_content_is_asked_for_once_more,
+	   forgotten_objects_are_eio, failed_object_then_failed_call,
+	   sizes_fall_back_to_content, content_answers_for_sizes,
+	   extra_objects_complete_others, circuit_opens_and_recovers,
+	   failed_probe_fails_those_who_waited_for_it, offline_fails_at_once)

@@ -208,26 +208,7 @@ START_TEST(one_cannot_ask_for_everything)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("flight_fair");
-	SRunner *sr = srunner_create(s);
-	TCase *t = tcase_create("all");
-	int failed;
-
-	tcase_add_checked_fixture(t, one_by_one, crowd_stop);
-	tcase_set_timeout(t, 60);
-	tcase_add_test(t, few_do_not_wait_for_many);
-	tcase_add_test(t, many_have_their_turn);
-	tcase_add_test(t, greedy_ones_take_turns);
-	tcase_add_test(t, both_are_in_one_call);
-	tcase_add_test(t, shared_object_goes_with_the_lighter);
-	tcase_add_test(t, company_does_not_count);
-	tcase_add_test(t, cancelled_ones_leave_no_trace);
-	tcase_add_test(t, one_cannot_ask_for_everything);
-	suite_add_tcase(s, t);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
-}
+CROWD_MAIN("flight_fair", one_by_one, few_do_not_wait_for_many,
+	   many_have_their_turn, greedy_ones_take_turns, both_are_in_one_call,
+	   shared_object_goes_with_the_lighter, company_does_not_count,
+	   cancelled_ones_leave_no_trace, one_cannot_ask_for_everything)
