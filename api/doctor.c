@@ -252,6 +252,18 @@ struct slow {
 	int64_t oldest;
 };
 
+static char *why_slow(const struct fs_slow *s)
+{
+	if (s->where == FS_AT_SOURCE)
+		return xasprintf("waits for %s%s", s->source,
+				 s->unreachable ? ", which does not answer"
+						: "");
+	if (s->where == FS_AT_QUEUE)
+		return xstrdup("waits for a thread");
+	return s->waits[0] ? xasprintf("waits for %s", s->waits)
+			   : xstrdup("is being worked on");
+}
+
 static void slow(void *ctx, const struct fs_slow *s)
 {
 	static const char *const advice[FS_WHERES] = {
@@ -259,16 +271,11 @@ static void slow(void *ctx, const struct fs_slow *s)
 		[FS_AT_QUEUE] = "others are served first: it goes on by itself",
 		[FS_AT_WORK] = "check the disks of the store and of the "
 			       "workspaces",
+		[FS_AT_LOCK] = "check the disks of the store and of the "
+			       "workspaces",
 	};
 	struct slow *x = ctx;
-	cleanup_free char *why =
-		s->where == FS_AT_SOURCE
-			? xasprintf("waits for %s%s", s->source,
-				    s->unreachable ? ", which does not answer"
-						   : "")
-			: xstrdup(s->where == FS_AT_QUEUE
-					  ? "waits for a thread"
-					  : "is being worked on");
+	cleanup_free char *why = why_slow(s);
 
 	x->oldest = MAX(x->oldest, s->age_ns);
 	if (++x->n > DOCTOR_SLOW_MAX)

@@ -410,6 +410,7 @@ enum fs_where {
 	FS_AT_SOURCE, /* waits for an object */
 	FS_AT_QUEUE,  /* waits for a thread */
 	FS_AT_WORK,   /* something local takes long: the disk, a large file */
+	FS_AT_LOCK,   /* another thread is at something that comes first */
 	FS_WHERES
 };
 struct fs_slow { /* a request of the kernel without an answer */
@@ -422,10 +423,13 @@ struct fs_slow { /* a request of the kernel without an answer */
 	enum fs_where where;
 	const char *source; /* redacted */
 	bool unreachable;   /* that is known not to answer */
+	/* at work, or a lock: what its thread waits for (core/waits.h), or "" */
+	char waits[256];
 };
 /* Those older than min_ns. fn only takes note: locks are held. */
 void fs_slow(struct fs *f, int64_t min_ns,
 	     void (*fn)(void *ctx, const struct fs_slow *s), void *ctx);
-const char *fs_where_name(enum fs_where w); /* "source", "queue", "work" */
+/* "source", "queue", "work", "lock" */
+const char *fs_where_name(enum fs_where w);
 
 #endif

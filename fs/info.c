@@ -2,6 +2,7 @@
 /* info.c - telling about mounts, paths and waiting requests. */
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/waits.h"
 #include "fs/ahead.h"
 #include "fs/redirect.h"
 #include "fs/request.h"
@@ -159,9 +160,17 @@ int fs_find(struct fs *f, const char *id_or_dir, struct fs_mount_info *ret)
 
 const char *fs_where_name(enum fs_where w)
 {
-	static const char *const names[] = { "source", "queue", "work" };
+	static const char *const names[] = { "source", "queue", "work",
+					     "lock" };
 
 	return names[w];
+}
+
+void slow_at(struct fs_slow *s, pid_t thread)
+{
+	s->where = waits_of(thread, s->waits, sizeof(s->waits)) == WAITS_LOCK
+			   ? FS_AT_LOCK
+			   : FS_AT_WORK;
 }
 
 void fs_slow(struct fs *f, int64_t min_ns,
@@ -188,6 +197,10 @@ void fs_slow(struct fs *f, int64_t min_ns,
 			s.pid = r->pid;
 			s.age_ns = now - r->started;
 			s.where = __atomic_load_n(&r->where, __ATOMIC_RELAXED);
+			s.waits[0] = '\0';
+			if (s.where == FS_AT_WORK)
+				slow_at(&s, __atomic_load_n(&r->thread,
+							    __ATOMIC_RELAXED));
 			fn(ctx, &s);
 		}
 	}

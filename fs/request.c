@@ -329,6 +329,11 @@ static void on_object(struct want *w, int result);
 /* For who asks why it takes so long. */
 static void now_at(struct request *r, enum fs_where where)
 {
+	static __thread pid_t self;
+
+	if (!self)
+		self = gettid();
+	__atomic_store_n(&r->thread, self, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->where, where, __ATOMIC_RELAXED);
 }
 

@@ -71,6 +71,7 @@ struct request {
 	int64_t deadline;
 	bool parked, background;
 	uint8_t where; /* atomic; enum fs_where, once parked */
+	pid_t thread;  /* atomic; whose, at work */
 	bool learned_again; /* way.h, once */
 	bool last;          /* guard.h: wanted after everything else */
 	unsigned watched;   /* guard.h: one of those programs */
@@ -110,6 +111,8 @@ const char *request_op_name(enum op op);
 /* session.c: what a FUSE worker is at, for who asks; others are no workers. */
 void worker_begins(const struct request *r);
 void worker_ends(void);
+/* s is about a request that thread works on: what that waits for. */
+void slow_at(struct fs_slow *s, pid_t thread);
 /* Of those on requests of m since before `before`; s: what all have in common. */
 void workers_slow(struct fs *f, const struct mount *m, int64_t before,
 		  struct fs_slow *s,

@@ -33,6 +33,7 @@
 struct worker {
 	struct workers *pool;
 	pthread_t thread;
+	pid_t tid;       /* atomic */
 	uint64_t rounds; /* atomic: times at the top of the loop */
 	int64_t busy;    /* atomic: since when; 0: it waits for requests */
 	/* atomic: the request it works on, since when; 0: none */
@@ -359,6 +360,7 @@ static void *worker_main(void *arg)
 	struct epoll_event ev;
 
 	self = w;
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELAXED);
 	while (!__atomic_load_n(&pool->stop, __ATOMIC_ACQUIRE)) {
 		struct mount *m;
 		uint64_t token;
@@ -456,7 +458,7 @@ void workers_slow(struct fs *f, const struct mount *m, int64_t before,
 		s->ino = __atomic_load_n(&w->ino, __ATOMIC_RELAXED);
 		s->pid = __atomic_load_n(&w->pid, __ATOMIC_RELAXED);
 		s->age_ns = now_ns() - since;
-		s->where = FS_AT_WORK;
+		slow_at(s, __atomic_load_n(&w->tid, __ATOMIC_RELAXED));
 		if (__atomic_load_n(&w->since, __ATOMIC_ACQUIRE) == since)
 			fn(ctx, s);
 	}
