@@ -15,9 +15,14 @@
 
 /* Where chunks are mapped, one behind the other: an arena gets one of many
  * places, far from where the system puts programs, libraries and stacks. */
+#ifndef __SANITIZE_THREAD__
 #define PLACE_FIRST 0x100000000000ull
-#define PLACE_BYTES (16 * GiB)
 #define PLACES 4096u
+#else /* its shadow is there */
+#define PLACE_FIRST 0x400000000ull
+#define PLACES 31u
+#endif
+#define PLACE_BYTES (16 * GiB)
 #define PLACE_TRIES 4
 
 _Static_assert(sizeof(struct arena_head) <= 106496,
