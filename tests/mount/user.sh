@@ -8,7 +8,7 @@ requires fuse root git setpriv fusermount3 lighttpd python3
 [ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
 
 ID=$(id -u nobody) # fusermount3 wants one that has a name
-HERE=$(mktemp -d /tmp/t.user.XXXXXX)
+HERE=$(mktemp -d -p /tmp)
 at_exit rm -rf "$HERE"
 chmod 711 "$HERE"
 as_user() {

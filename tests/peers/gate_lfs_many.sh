@@ -14,7 +14,7 @@ requires git git-lfs python3 curl
 mib=${GATE_LFS_MIB:-24}
 count=${GATE_LFS_SMALL:-220}
 allow=${GATE_LFS_MEMORY:-65536} # KiB that the daemon's memory may grow
-big=$(mktemp -d /var/tmp/gate-lfs.XXXXXX)
+big=$(mktemp -d -p /var/tmp)
 at_exit rm -rf "$big"
 work=$big/work
 git init -q --bare -b main "$big/bare.git"

@@ -12,7 +12,7 @@ set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 requires root git buildah debootstrap
 
-work=${IMAGE_WORK:-$(mktemp -d /var/tmp/image.XXXXXX)}
+work=${IMAGE_WORK:-$(mktemp -d -p /var/tmp)}
 mirror=${IMAGE_MIRROR:-http://deb.debian.org/debian}
 targets=${IMAGE_TARGETS:-runtime dev}
 here=$(dpkg --print-architecture)

@@ -9,7 +9,7 @@ requires fuse
 
 size=$((${LFS_MIB:-1024} << 20))
 count=${LFS_SMALL:-10000}
-big=$(mktemp -d /var/tmp/lfs.XXXXXX)
+big=$(mktemp -d -p /var/tmp)
 at_exit rm -rf "$big"
 mkdir "$SCRATCH/www"
 start_lfs_server "$SCRATCH/www" "$big/objects"
