@@ -54,6 +54,22 @@ if [ "$(id -u)" -eq 0 ]; then
     assert_contains "$(cat "$SCRATCH/out")" "left a mount behind"
 fi
 
+# told to end it takes down what runs
+# shellcheck disable=SC2016
+script lasting <<<'mkdir $TMPDIR/m && : >$TMPDIR/m/here
+[ $(id -u) -ne 0 ] || mount -t tmpfs none $TMPDIR/m
+echo $TMPDIR >"$LASTING" && exec sleep 100'
+for sig in TERM HUP; do
+    rm -f "$SCRATCH/lasting"
+    start runner env LASTING="$SCRATCH/lasting" bash -c "cd '$tree' && exec tests/run lasting"
+    wait_until 20 test -s "$SCRATCH/lasting"
+    signal_ours "$sig" "$PID"
+    wait_until 60 gone "$PID"
+    [ ! -e "$(cat "$SCRATCH/lasting")" ] || fail "$sig: its directory stays"
+    [ -z "$(mounts_below "$SCRATCH")" ] || fail "$sig: its mount stays"
+    [ -z "$(pgrep -f "$tree" || true)" ] || fail "$sig: something still runs"
+done
+
 code=0
 (cd "$tree" && tests/run nonesuch >"$SCRATCH/out" 2>&1) || code=$?
 assert_eq "$code" 2 "exit code for an unknown test"
