@@ -81,7 +81,7 @@ static int serve(void *ctx, const struct flight_batch *b)
 	srv.most_running = MAX(srv.most_running, srv.running);
 	pthread_cond_broadcast(&srv.c);
 	r = wait_release(b);
-	if (!r && srv.fail_calls > 0) {
+	if (!r && srv.fail_calls > 0 && srv.n_calls > srv.fail_after) {
 		srv.fail_calls--;
 		r = fail(srv.fail_with, "the server is out");
 	}

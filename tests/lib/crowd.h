@@ -26,6 +26,7 @@ extern struct server {
 	bool sending;   /* bytes come while calls wait */
 	int fail_calls; /* so many calls fail as a whole, with: */
 	int fail_with;
+	unsigned fail_after; /* the first so many do not */
 	uint64_t object;  /* this object ... */
 	int object_error; /* ... fails so; */
 	int object_times; /* so many times */

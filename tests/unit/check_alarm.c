@@ -42,16 +42,17 @@ START_TEST(in_order_of_time)
 	struct test t[3] = { { .number = 0 },
 			     { .number = 1 },
 			     { .number = 2 } };
-	int64_t now = now_ns();
+	/* all are set before the first is due, on a busy machine too */
+	int64_t then = now_ns() + 500 * NS_PER_MS;
 	int i;
 
 	for (i = 0; i < 3; i++)
 		alarm_add(&t[i].alarm, fire);
-	alarm_set(&t[0].alarm, now + 60 * NS_PER_MS);
-	alarm_set(&t[1].alarm, now + 20 * NS_PER_MS);
-	alarm_set(&t[2].alarm, now + 40 * NS_PER_MS);
+	alarm_set(&t[0].alarm, then + 60 * NS_PER_MS);
+	alarm_set(&t[1].alarm, then + 20 * NS_PER_MS);
+	alarm_set(&t[2].alarm, then + 40 * NS_PER_MS);
 	await(3);
-	ck_assert_int_ge(now_ns() - now, 60 * NS_PER_MS);
+	ck_assert_int_ge(now_ns() - then, 60 * NS_PER_MS);
 	ck_assert_int_eq(order[0], 1);
 	ck_assert_int_eq(order[1], 2);
 	ck_assert_int_eq(order[2], 0);

@@ -189,7 +189,7 @@ START_TEST(circuit)
 	ck_assert_str_eq(get(at("/hello")), "hello");
 	/* it comes back, and a probe finds out */
 	server_start(&late, "--port", port);
-	deadline = deadline_in_ms(4000);
+	deadline = deadline_in_ms(20000);
 	do {
 		x = request(url);
 		i = http_perform(&x);

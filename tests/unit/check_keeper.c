@@ -299,7 +299,7 @@ static const struct {
 	{ "killed", 0, 0, 0, "has its mount\n" },
 	{ "lost", 0, AWAY_MS, 0, "lost its mount\n" },
 	/* one that hangs each time */
-	{ "numb", 100, 0, 0, "lost its mount\n" },
+	{ "numb", 250, 0, 0, "lost its mount\n" },
 };
 
 START_TEST(a_story_ends_well)
