@@ -523,8 +523,9 @@ void workers_remove(struct fs *f, struct mount *m)
 	uint64_t seen[MAX_WORKERS];
 
 	lock_scope(&pool->remove_lock);
-	if (!__atomic_exchange_n(&m->dead, true, __ATOMIC_ACQ_REL))
-		epoll_ctl(pool->epoll, EPOLL_CTL_DEL, m->fd, NULL);
+	__atomic_store_n(&m->dead, true, __ATOMIC_RELEASE);
+	/* a worker that found the end may be about to: rounds count from here */
+	epoll_ctl(pool->epoll, EPOLL_CTL_DEL, m->fd, NULL);
 	for (unsigned i = 0; i < pool->count; i++)
 		seen[i] = __atomic_load_n(&pool->w[i].rounds,
 					  __ATOMIC_ACQUIRE);
