@@ -76,12 +76,11 @@ END_PY
 gone_for_good() {
     wait_until 30 is_mounted "$SCRATCH/tree"
     wait_until 30 is_mounted "$kept_dir"
-    only_ours() {
-        assert_eq "$(ls "$AROOT/upper" | sort)" "$(printf '%s\n' "$kept_one" "$kept_two" | sort)"
+    ours_alone() {
+        [ "$(find "$AROOT/upper" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)" = \
+            "$(printf '%s\n' "$kept_one" "$kept_two" | sort)" ]
     }
-    ours_alone() { [ "$(find "$AROOT/upper" -mindepth 1 -maxdepth 1 | wc -l)" -eq 2 ]; }
     wait_until 30 ours_alone
-    only_ours
     ! is_mounted "$SCRATCH/$1" || fail "$1 is mounted, and nobody's"
     ! is_mounted "$dir" || fail "$dir is mounted, and nobody's"
     [ ! -e "$dir" ] || fail "$dir is left behind"
