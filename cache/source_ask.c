@@ -13,7 +13,7 @@
 #include "core/log.h"
 
 #define VALUE_MAGIC 0x31766572u /* "rev1" */
-#define XATTR_MAX   (64 * KiB)
+#define XATTR_MAX   (64 * MiB) /* as fs_ask's */
 
 struct ask { /* owned by both sides; the last one frees */
 	struct pool_task task;

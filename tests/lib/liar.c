@@ -275,6 +275,10 @@ static int64_t liar_be_xattr(void *self UNUSED,
 			     const struct scorpio_ref *ref UNUSED,
 			     const char *name, void *buf, uint64_t cap)
 {
+	if (!strcmp(name, "long")) {
+		memset(buf, 'l', MIN(cap, LIAR_LONG));
+		return LIAR_LONG;
+	}
 	if (strcmp(name, "truth"))
 		return fail(-ENODATA, "liar: no such attribute");
 	memcpy(buf, "none", MIN(cap, 4u));

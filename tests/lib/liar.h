@@ -10,6 +10,7 @@
 #include "cache/source.h"
 
 #define LIAR_FILES 8
+#define LIAR_LONG (200 * KiB) /* of its xattr "long" */
 
 enum lie {
 	HONEST,

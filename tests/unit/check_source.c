@@ -456,8 +456,13 @@ START_TEST(xattrs)
 	struct source *s = OPEN(.url = "liar+x");
 	struct source *m = OPEN(.url = "mem+demo");
 	struct scorpio_ref ref = { .id = liar_file(0) };
+	cleanup_free char *text = xcalloc(1, LIAR_LONG + 1);
 	char buf[8] = "";
 
+	/* what it says it wrote is there */
+	ck_assert_int_eq(source_xattr(s, &ref, "long", text, LIAR_LONG),
+			 LIAR_LONG);
+	ck_assert_uint_eq(strspn(text, "l"), LIAR_LONG);
 	ck_assert_int_eq(source_xattr(s, &ref, "truth", buf, 8), 4);
 	ck_assert_str_eq(buf, "none");
 	ck_assert_int_eq(source_xattr(s, &ref, "truth", NULL, 0), 4);
