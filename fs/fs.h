@@ -282,6 +282,9 @@ void fs_sweep(const char *state_dir);
 int fs_original(struct fs *f, const char *id_or_dir, const char *path,
 		int64_t deadline, uint32_t *ret_mode,
 		int (*fn)(void *ctx, const void *p, size_t n), void *ctx);
+/* The id of that content in the source, without bringing it. Errors as above. */
+int fs_original_id(struct fs *f, const char *id_or_dir, const char *path,
+		   int64_t deadline, struct scorpio_id *ret);
 
 /* The journal: what changed since when. A position is (generation, seq); the
  * generation changes when history was lost. */
@@ -342,9 +345,10 @@ void fs_path_info_done(struct fs_path_info *i);
 int fs_path(struct fs *f, const char *path, int64_t deadline,
 	    struct fs_path_info *ret);
 
-/* What the backend itself knows of the path, a JSON object as text (caller
- * frees). Blocking. -ENODATA: nothing. */
-int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret);
+/* What the backend or a layer knows of the path under a name ("describe": a JSON
+ * object), as text (caller frees). Blocking. -ENODATA: nothing. */
+int fs_ask(struct fs *f, const char *path, const char *name, int64_t deadline,
+	   char **ret);
 
 /* -- bringing content ------------------------------------------------------ */
 

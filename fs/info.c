@@ -282,13 +282,13 @@ int fs_path(struct fs *f, const char *path, int64_t deadline,
 
 /* The text may grow between two questions. */
 static int ask_source(struct mount *m, const struct scorpio_ref *ref,
-		      char **ret)
+		      const char *name, char **ret)
 {
 	size_t cap = 64 * KiB;
 
 	while (cap <= DESCRIBE_MAX) {
 		cleanup_free char *text = xmalloc(cap + 1);
-		int64_t n = source_xattr(m->source, ref, "describe", text, cap);
+		int64_t n = source_xattr(m->source, ref, name, text, cap);
 
 		if (n < 0)
 			return (int)n;
@@ -302,7 +302,8 @@ static int ask_source(struct mount *m, const struct scorpio_ref *ref,
 	return fail(-EFBIG, "a description of more than 64 MiB");
 }
 
-int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret)
+int fs_ask(struct fs *f, const char *path, const char *name, int64_t deadline,
+	   char **ret)
 {
 	const char *rel;
 	struct mount *m = mount_of_path(f, path, &rel);
@@ -320,7 +321,7 @@ int fs_describe(struct fs *f, const char *path, int64_t deadline, char **ret)
 					   .path = rel,
 					   .path_len = (uint32_t)strlen(rel) };
 
-		rc = ask_source(m, &ref, ret);
+		rc = ask_source(m, &ref, name, ret);
 	}
 	mount_release(m);
 	return rc;

@@ -104,45 +104,79 @@ static uint32_t full_mode(const struct view_found *at)
 	}
 }
 
-static int original(struct mount *m, const char *path, int64_t deadline,
-		    uint32_t *ret_mode,
-		    int (*fn)(void *ctx, const void *p, size_t n), void *ctx)
+/* *ret_mode is told of directories too. */
+static int look_up(struct mount *m, const char *path, int64_t deadline,
+		   uint32_t *ret_mode, char **ret_low, struct view_found *ret)
 {
-	cleanup_free char *low = NULL;
-	struct view_found at;
-	struct store_key key;
-	uint64_t size;
 	int rc;
 
 	view_lock(m);
-	rc = status_lower_path(m, path, &low);
+	rc = status_lower_path(m, path, ret_low);
 	view_unlock(m);
 	if (!rc)
-		rc = view_walk_lower(m, low, deadline, &at);
+		rc = view_walk_lower(m, *ret_low, deadline, ret);
 	if (rc)
 		return rc;
 	if (ret_mode)
-		*ret_mode = full_mode(&at);
-	if (at.kind != SCORPIO_FILE && at.kind != SCORPIO_SYMLINK)
+		*ret_mode = full_mode(ret);
+	if (ret->kind != SCORPIO_FILE && ret->kind != SCORPIO_SYMLINK)
 		return fail(-EISDIR, "%s is a directory in the revision", path);
-	key = store_key(m->space, &at.id);
-	rc = bring(m, low, &at, deadline, &size);
-	return rc ? rc : pour(m, &key, size, fn, ctx);
+	return 0;
+}
+
+static int acquire(struct fs *f, const char *id_or_dir, struct mount **ret)
+{
+	struct mount *m = mount_acquire(f, id_or_dir);
+	int rc = 0;
+
+	if (!m)
+		return fail(-ENOENT, "no mount %s", id_or_dir);
+	if (m->changes) {
+		*ret = m;
+	} else {
+		rc = fail(-EROFS, "%s is a read-only view", m->dir);
+		mount_release(m);
+	}
+	return rc;
 }
 
 int fs_original(struct fs *f, const char *id_or_dir, const char *path,
 		int64_t deadline, uint32_t *ret_mode,
 		int (*fn)(void *ctx, const void *p, size_t n), void *ctx)
 {
-	struct mount *m = mount_acquire(f, id_or_dir);
-	int rc;
+	cleanup_free char *low = NULL;
+	struct view_found at;
+	struct store_key key;
+	struct mount *m;
+	uint64_t size;
+	int rc = acquire(f, id_or_dir, &m);
 
-	if (!m)
-		return fail(-ENOENT, "no mount %s", id_or_dir);
-	if (m->changes)
-		rc = original(m, path, deadline, ret_mode, fn, ctx);
-	else
-		rc = fail(-EROFS, "%s is a read-only view", m->dir);
+	if (rc)
+		return rc;
+	rc = look_up(m, path, deadline, ret_mode, &low, &at);
+	if (!rc)
+		rc = bring(m, low, &at, deadline, &size);
+	if (!rc) {
+		key = store_key(m->space, &at.id);
+		rc = pour(m, &key, size, fn, ctx);
+	}
+	mount_release(m);
+	return rc;
+}
+
+int fs_original_id(struct fs *f, const char *id_or_dir, const char *path,
+		   int64_t deadline, struct scorpio_id *ret)
+{
+	cleanup_free char *low = NULL;
+	struct view_found at;
+	struct mount *m;
+	int rc = acquire(f, id_or_dir, &m);
+
+	if (rc)
+		return rc;
+	rc = look_up(m, path, deadline, NULL, &low, &at);
+	if (!rc)
+		*ret = source_plain_id(m->source, &at.id);
 	mount_release(m);
 	return rc;
 }

@@ -92,9 +92,6 @@ char *antares_spec(const char *rev, const char *cl, const char *cl_path);
 void amount_warm(struct amount *m);
 void amount_warm_end(struct amount *m);
 
-/* worktree.c: Git's id of a file or link now; "" if there is none */
-int worktree_hash_now(const char *dir, const char *path, char ret[41]);
-
 /* state.c */
 void antares_save(struct antares *a);
 void antares_load(struct antares *a);

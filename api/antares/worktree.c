@@ -151,31 +151,10 @@ static void tidy(struct wchanges *l)
 
 /* -- ids --------------------------------------------------------------------------- */
 
-/* "" if it is no file or link, or not there. */
-int worktree_hash_now(const char *dir, const char *path, char ret[41])
-{
-	cleanup_free char *at = xasprintf("%s/%s", dir, path);
-	cleanup_free char *data = NULL;
-	struct stat st;
-	size_t len = 0;
-	int rc;
-
-	ret[0] = '\0';
-	if (lstat(at, &st))
-		return errno == ENOENT || errno == ENOTDIR
-			? 0 : fail(-errno, "%s: %s", at, strerror(errno));
-	if (!S_ISLNK(st.st_mode) && !S_ISREG(st.st_mode))
-		return 0;
-	rc = git_read(at, &st, &data, &len);
-	if (!rc)
-		git_id("blob", data, len, ret);
-	return rc;
-}
-
 static int hash_base(struct antares *a, const char *dir, const char *path,
 		     char ret[41])
 {
-	int rc = git_original(daemon_fs(a->daemon), dir, path, ret);
+	int rc = git_base_id(daemon_fs(a->daemon), dir, path, ret);
 
 	if (rc)
 		ret[0] = '\0';
@@ -184,16 +163,20 @@ static int hash_base(struct antares *a, const char *dir, const char *path,
 
 static int fill_ids(struct antares *a, const char *dir, struct wchanges *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		struct wchange *c = &l->c[i];
-		int rc = c->removed ? 0 : worktree_hash_now(dir, c->path,
-							    c->now);
+	struct gitlfs lfs = { .daemon = a->daemon, .top = dir };
+	int rc = 0;
 
+	for (size_t i = 0; !rc && i < l->n; i++) {
+		struct wchange *c = &l->c[i];
+
+		if (!c->removed)
+			rc = git_now_id(&lfs, c->path, c->now);
 		if (!rc && !c->added)
 			rc = hash_base(a, dir, c->path, c->base);
-		if (rc)
-			return rc;
 	}
+	gitlfs_done(&lfs);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < l->n;)
 		if (!l->c[i].removed && !strcmp(l->c[i].now, l->c[i].base))
 			drop(l, i);

@@ -7,12 +7,6 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/http.h"
-#include "core/log.h"
-#include "core/path.h"
-
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
 
 /* Nobody else changes it until amount_settle(). */
 static int claim(struct antares *a, const char *id, struct amount **ret,
@@ -152,13 +146,14 @@ static int serves(struct antares *a, const struct amount *m, const char *rev,
 static void clean(struct antares *a, struct amount *m, const char *rev,
 		  const json_t *committed, json_t *cleaned)
 {
+	struct gitlfs lfs = { .daemon = a->daemon, .top = m->dir };
 	size_t i;
 	json_t *v;
 
 	json_array_foreach((json_t *)(uintptr_t)committed, i, v) {
 		const char *path = json_get_text(v, "path", "");
 		char now[41] = "", got[41] = "";
-		int rc = worktree_hash_now(m->dir, path, now);
+		int rc = git_now_id(&lfs, path, now);
 
 		if (!rc)
 			rc = id_in(a, m, rev, path, got);
@@ -169,6 +164,7 @@ static void clean(struct antares *a, struct amount *m, const char *rev,
 		if (!rc || rc == -ENOENT)
 			json_array_append(cleaned, json_object_get(v, "path"));
 	}
+	gitlfs_done(&lfs);
 }
 
 static bool is_base(struct antares *a, struct amount *m, const char *rev)

@@ -31,25 +31,48 @@ static int add_rules(struct lfsrules *r, const char *dir)
 	return rc ? rc : lfsrules_attributes(r, text, n);
 }
 
-/* The rules of the directory that holds `path`, from the mount's root down. */
-static int rules_for(const char *top, const char *path, struct lfsrules **ret)
+/* Those of the mount's root because of what is above it. */
+static int rules_above(struct gitlfs *l, struct lfsrules **ret)
 {
-	struct lfsrules *r = lfsrules_new(LFSRULES_ROOT), *next;
-	cleanup_free char *dir = xstrdup(top);
-	const char *slash;
-	int rc = r ? add_rules(r, dir) : -ENOMEM;
+	cleanup_free char *text = NULL;
+	struct lfsrules *r = NULL;
+	int rc = fs_ask(daemon_fs(l->daemon), l->top, "lfs.rules",
+			deadline_in_ms(GIT_TIMEOUT_MS), &text);
+	bool root;
 
-	while (!rc && (slash = strchr(path, '/'))) {
-		char *sub = xasprintf("%s/%.*s", dir, (int)(slash - path),
-				      path);
+	if (!rc)
+		rc = lfsrules_read(text, strlen(text), &r);
+	if (rc && rc != -ENODATA)
+		return rc;
+	root = r && lfsrules_flags(r) & LFSRULES_ROOT;
+	if (root || !r) { /* what is not to be shown is committed all the same */
+		lfsrules_free(r);
+		r = lfsrules_new(root ? LFSRULES_ROOT : 0);
+	}
+	*ret = r;
+	return r ? 0 : -ENOMEM;
+}
+
+/* From the mount's root down to the directory. */
+static int rules_of(struct gitlfs *l, const char *below, struct lfsrules **ret)
+{
+	struct lfsrules *r = NULL, *next;
+	cleanup_free char *dir = xstrdup(l->top);
+	int rc = rules_above(l, &r);
+
+	if (!rc)
+		rc = add_rules(r, dir);
+	while (!rc && *below) {
+		size_t n = strcspn(below, "/");
+		char *sub = xasprintf("%s/%.*s", dir, (int)n, below);
 
 		free(dir);
 		dir = sub;
-		next = lfsrules_step(r, path, (size_t)(slash - path));
+		next = lfsrules_step(r, below, n);
 		lfsrules_free(r);
 		r = next;
 		rc = r ? add_rules(r, dir) : -ENOMEM;
-		path = slash + 1;
+		below += n + (below[n] == '/');
 	}
 	if (rc)
 		lfsrules_free(r);
@@ -58,29 +81,45 @@ static int rules_for(const char *top, const char *path, struct lfsrules **ret)
 	return rc;
 }
 
-int gitlfs_is(struct gitjob *j, const char *path, bool *ret)
+static bool enabled(struct daemon *d)
 {
-	const char *below = j->work.below, *name;
-	cleanup_free char *full = xasprintf("%s%s%s", below,
-					    *below ? "/" : "", path);
-	struct config *c = daemon_config(j->classic->daemon);
+	struct config *c = daemon_config(d);
 	bool on = config_bool(c, "lfs.enabled");
-	struct lfsrules *r = NULL;
-	int rc;
 
 	config_put(c);
+	return on;
+}
+
+int gitlfs_is(struct gitlfs *l, const char *path, bool *ret)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	cleanup_free char *dir = xstrndup(path, slash ? (size_t)(slash - path)
+						      : 0);
+	struct lfsrules *r;
+	int rc;
+
 	*ret = false;
-	if (!on)
+	if (!enabled(l->daemon))
 		return 0;
-	rc = rules_for(j->work.top, full, &r);
-	if (rc)
-		return fail(rc, ".gitattributes above %s: %s", path,
-			    error_text(rc));
-	name = strrchr(full, '/');
-	name = name ? name + 1 : full;
-	*ret = lfsrules_match(r, name, strlen(name));
-	lfsrules_free(r);
+	if (!l->dir || strcmp(l->dir, dir)) {
+		rc = rules_of(l, dir, &r);
+		if (rc)
+			return fail(rc, ".gitattributes above %s: %s", path,
+				    error_text(rc));
+		gitlfs_done(l);
+		l->dir = steal(&dir);
+		l->rules = r;
+	}
+	*ret = lfsrules_match(l->rules, name, strlen(name));
 	return 0;
+}
+
+void gitlfs_done(struct gitlfs *l)
+{
+	free(steal(&l->dir));
+	lfsrules_free(l->rules);
+	l->rules = NULL;
 }
 
 /* -- pointers ------------------------------------------------------------------------ */
@@ -194,27 +233,6 @@ int gitlfs_pointer(const char *at, char text[160])
 
 	if (!rc)
 		end(&d, &p, text);
-	digest_done(&d);
-	return rc;
-}
-
-int gitlfs_original(struct fs *f, const char *top, const char *path,
-		    char ret_hex[GIT_HEX])
-{
-	struct digest d = { .h = hash_new(HASH_SHA256), .out = -1 };
-	char text[160];
-	struct lfsptr p;
-	int rc = fs_original(f, top, path, deadline_in_ms(GIT_TIMEOUT_MS),
-			     NULL, pass, &d);
-
-	if (!rc) {
-		end(&d, &p, text);
-		if (*text)
-			git_id("blob", text, strlen(text), ret_hex);
-		else
-			git_id("blob", d.head.data ? (char *)d.head.data : "",
-			       d.head.len, ret_hex);
-	}
 	digest_done(&d);
 	return rc;
 }

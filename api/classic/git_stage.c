@@ -120,6 +120,7 @@ int gitjob_open(struct classic *c, const char *path, struct gitjob *ret)
 	hash_bytes(HASH_SHA1, j.work.path, n, sha);
 	hex_encode(sha, sizeof(sha), hex);
 	j.state = xasprintf("%s-git/%s.json", c->state_dir, hex);
+	j.lfs = (struct gitlfs){ .daemon = c->daemon, .top = j.work.top };
 	rc = read_state(&j);
 	if (rc)
 		gitjob_done(&j);
@@ -130,6 +131,7 @@ int gitjob_open(struct classic *c, const char *path, struct gitjob *ret)
 
 void gitjob_done(struct gitjob *j)
 {
+	gitlfs_done(&j->lfs);
 	classic_work_done(&j->work);
 	free(j->mono);
 	free(j->state);
@@ -220,49 +222,57 @@ static void set(json_t *staged, const char *path, json_t *v)
 	json_object_set_new(staged, buf_str(&key), v);
 }
 
-/* What is kept of a file, and its id; `lfs` gets the object it stands for. */
+/* What is kept of a file is told in v. */
 static int keep(struct gitjob *j, const char *path, const struct stat *st,
-		bool is_lfs, char hex[GIT_HEX], json_t **lfs)
+		json_t *v)
 {
 	cleanup_free char *at = xasprintf("%s/%s", j->work.dir, path);
-	cleanup_free char *data = NULL;
-	char text[160] = "", oid[2 * SHA256_LEN + 1];
+	cleanup_free char *full = gitjob_path(j, path), *data = NULL;
+	char text[160] = "", oid[2 * SHA256_LEN + 1], hex[GIT_HEX];
+	bool is_lfs = false;
 	struct lfsptr p;
 	size_t n;
-	int rc = is_lfs ? gitlfs_keep(j->classic, at, &p, text) : 0;
+	int rc = S_ISREG(st->st_mode) ? gitlfs_is(&j->lfs, full, &is_lfs) : 0;
 
-	if (rc)
-		return rc;
-	if (*text) {
-		hex_encode(p.oid, SHA256_LEN, oid);
-		*lfs = json_pack("{s:s,s:I}", "oid", oid, "size",
-				 (json_int_t)p.size);
-		return gitblob_keep(j->classic, text, strlen(text), hex);
+	if (!rc && git_kept_id(daemon_fs(j->classic->daemon), at, is_lfs,
+			       hex)) {
+		json_object_set_new(v, "oid", json_string(hex));
+		json_object_set_new(v, "kept", json_true());
+		return 0;
 	}
-	rc = git_read(at, st, &data, &n);
-	return rc ? rc : gitblob_keep(j->classic, data, n, hex);
+	if (!rc && is_lfs)
+		rc = gitlfs_keep(j->classic, at, &p, text);
+	if (!rc && *text) {
+		hex_encode(p.oid, SHA256_LEN, oid);
+		json_object_set_new(v, "lfs", json_pack(
+			"{s:s,s:I}", "oid", oid, "size", (json_int_t)p.size));
+		rc = gitblob_keep(j->classic, text, strlen(text), hex);
+	} else if (!rc) {
+		rc = git_read(at, st, &data, &n);
+		if (!rc)
+			rc = gitblob_keep(j->classic, data, n, hex);
+	}
+	if (!rc)
+		json_object_set_new(v, "oid", json_string(hex));
+	return rc;
 }
 
 static int stage_file(struct gitjob *j, const char *path, const struct stat *st,
 		      bool with_base)
 {
-	json_t *v, *base, *lfs = NULL;
-	bool is_lfs = false;
-	char hex[GIT_HEX];
-	int rc = S_ISREG(st->st_mode) ? gitlfs_is(j, path, &is_lfs) : 0;
+	json_t *base, *v = json_pack("{s:s}", "mode",
+				     S_ISLNK(st->st_mode)   ? "120000"
+				     : st->st_mode & 0100 ? "100755"
+							    : "100644");
+	int rc = keep(j, path, st, v);
 
-	if (!rc)
-		rc = keep(j, path, st, is_lfs, hex, &lfs);
-	if (rc)
+	if (rc) {
+		json_decref(v);
 		return rc;
-	base = with_base ? git_base_of(j, path, is_lfs) : NULL;
-	v = json_pack("{s:s,s:s}", "oid", hex, "mode",
-		      S_ISLNK(st->st_mode) ? "120000"
-		      : st->st_mode & 0100 ? "100755" : "100644");
+	}
+	base = with_base ? git_base_of(j, path) : NULL;
 	if (base)
 		json_object_set_new(v, "base", base);
-	if (lfs)
-		json_object_set_new(v, "lfs", lfs);
 	set(json_object_get(j->doc, "staged"), path, v);
 	return 0;
 }
@@ -309,12 +319,9 @@ static int stage_any(struct gitjob *j, const char *path, bool with_base,
 
 static void stage_removed(struct gitjob *j, const char *path, bool with_base)
 {
-	bool is_lfs = false;
-	json_t *base = NULL;
+	json_t *base = with_base ? git_base_of(j, path) : NULL;
 	json_t *v = json_pack("{s:n}", "oid");
 
-	if (with_base && !gitlfs_is(j, path, &is_lfs))
-		base = git_base_of(j, path, is_lfs);
 	if (base)
 		json_object_set_new(v, "base", base);
 	set(json_object_get(j->doc, "staged"), path, v);
@@ -486,12 +493,9 @@ static void list_set(struct buf *out, const json_t *entries, const char *title)
 static bool is_set(struct gitjob *j, const struct change *c)
 {
 	json_t *commit = json_object_get(j->doc, "commit"), *v;
-	cleanup_free char *at = xasprintf("%s/%s", j->work.dir, c->path);
+	cleanup_free char *full = gitjob_path(j, c->path);
 	cleanup_buf struct buf key = BUF_INIT;
-	cleanup_free char *data = NULL;
-	char hex[GIT_HEX], text[160];
-	struct stat st;
-	size_t n;
+	char hex[GIT_HEX];
 
 	json_bytes_put(&key, c->path, strlen(c->path));
 	v = json_object_get(json_object_get(j->doc, "staged"), buf_str(&key));
@@ -502,18 +506,8 @@ static bool is_set(struct gitjob *j, const struct change *c)
 		return false;
 	if (c->kind == FS_DELETED)
 		return json_is_null(json_object_get(v, "oid"));
-	if (lstat(at, &st) || S_ISDIR(st.st_mode))
-		return false;
-	if (json_object_get(v, "lfs")) {
-		if (!S_ISREG(st.st_mode) || gitlfs_pointer(at, text))
-			return false;
-		git_id("blob", text, strlen(text), hex);
-	} else if (git_read(at, &st, &data, &n)) {
-		return false;
-	} else {
-		git_id("blob", data, n, hex);
-	}
-	return !strcmp(json_get_text(v, "oid", ""), hex);
+	return !git_now_id(&j->lfs, full, hex) && *hex &&
+	       !strcmp(json_get_text(v, "oid", ""), hex);
 }
 
 static void list_changes(struct gitjob *j, const struct changes *l,

@@ -190,7 +190,9 @@ static int put_leaf(struct build *b, struct gtree *t, const struct leaf *l,
 	}
 	gtree_set(t, name, strlen(name),
 		 json_get_text(l->value, "mode", "100644"), hex);
-	return put_blob(b, hex);
+	return json_is_true(json_object_get(l->value, "kept"))
+		       ? 0
+		       : put_blob(b, hex);
 }
 
 static int build_dir(struct build *b, const char *rel, bool known,

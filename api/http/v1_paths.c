@@ -70,7 +70,7 @@ static void add_source(struct daemon *d, const char *path, int64_t deadline,
 {
 	cleanup_free char *text = NULL;
 	json_t *told = NULL;
-	int e = fs_describe(daemon_fs(d), path, deadline, &text);
+	int e = fs_ask(daemon_fs(d), path, "describe", deadline, &text);
 
 	if (!e)
 		e = json_parse(text, strlen(text), "the source", &told);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetch.h"
 
+#include "ctx.h"
 #include "ids.h"
 #include "many.h"
 #include "small.h"
@@ -296,6 +297,23 @@ static int64_t describe(struct lfs *s, const struct scorpio_ref *ref,
 	return put(text, buf, cap);
 }
 
+/* Its own .gitattributes are not in them. */
+static int64_t rules_above(struct lfs *s, const struct scorpio_id *below,
+			   const uint8_t *hash, void *buf, uint64_t cap)
+{
+	auto_lfsbuf struct lfsbuf text = { 0 };
+	const struct lfsrules *r;
+	int rc = lfsctx_find(s, below, hash, &r);
+
+	if (rc)
+		return rc;
+	rc = lfsrules_write(r, &text);
+	if (rc)
+		return lfsfail(s, rc, "the rules cannot be told");
+	memcpy(buf, text.p, text.n < cap ? text.n : cap);
+	return (int64_t)text.n;
+}
+
 int64_t lfsfetch_xattr(struct lfs *s, const struct scorpio_ref *ref,
 		       const char *name, void *buf, uint64_t cap)
 {
@@ -307,6 +325,10 @@ int64_t lfsfetch_xattr(struct lfs *s, const struct scorpio_ref *ref,
 	if (!strcmp(name, "lfs"))
 		return mark == LFSID_FILE ?
 			       describe(s, ref, &below.id, buf, cap) :
+			       -ENODATA;
+	if (!strcmp(name, "lfs.rules"))
+		return mark == LFSID_TREE ?
+			       rules_above(s, &below.id, hash, buf, cap) :
 			       -ENODATA;
 	return ops->xattr(s->next->self, &below, name, buf, cap);
 }
