@@ -172,7 +172,9 @@ static void attempt(struct wanted *w)
 	if (!err)
 		tell_mounted(m, &info, w->source);
 	lock_take(&m->lock);
-	w->behind = behind && !err;
+	/* one that a killed daemon left behind would have ended without a change,
+	 * and begun anew, at the latest */
+	w->behind = !err && (behind || (w->from_config && info.idle));
 	if (err)
 		failed(w, err);
 	else

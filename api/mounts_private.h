@@ -35,7 +35,7 @@ struct wanted { /* one mount that should be there; lock: mounts.lock */
 	int64_t next_look; /* for a newer revision; 0: not yet decided */
 	int look_error;    /* of the last look */
 	char *last;  /* of the configuration: shown by an earlier daemon */
-	bool behind; /* it shows that, the server being away: look again */
+	bool behind; /* it shows that, for want of a server or time: look again */
 };
 
 struct mounts {

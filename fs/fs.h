@@ -126,6 +126,7 @@ struct fs_mount_info { /* a copy; strings are owned, see fs_mount_info_done */
 	struct source_stats stats;
 	char *workspace;  /* NULL if read-only */
 	bool resumed;     /* it was there before this mount */
+	bool idle;        /* and held no change then; not of a named one */
 	bool named;       /* by the user: stays even without changes */
 	char *state_dir;  /* where its changes are; NULL if read-only */
 	char **redirects; /* NULL-terminated; NULL: none */

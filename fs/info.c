@@ -90,6 +90,7 @@ void info_fill(struct mount *m, struct fs_mount_info *i)
 		i->workspace = xstrdup(m->workspace->name);
 		i->state_dir = xstrdup(m->workspace->dir);
 		i->resumed = m->workspace->resumed;
+		i->idle = m->workspace->idle;
 		i->named = m->workspace->named;
 		i->redirects = dup_list(m->workspace->redirects,
 					m->workspace->n_redirects);

@@ -283,6 +283,8 @@ static int bring_up(struct mount *m, const struct fs_mount_request *r)
 	m->nodes = node_table_new(&m->root, m->fs->keeper);
 	if (m->workspace)
 		rc = workspace_begin(m->workspace, m);
+	if (!rc && m->workspace && m->workspace->resumed)
+		m->workspace->idle = workspace_holds_nothing(m);
 	if (!rc && m->changes && m->changes->base)
 		rc = way_root(m, r->deadline);
 	if (rc)

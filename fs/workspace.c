@@ -276,7 +276,7 @@ static void forget_meta(struct workspace *w)
 }
 
 /* Left by a daemon that was killed, perhaps, and nobody changed anything. */
-static bool holds_nothing(struct fs *f, struct workspace *w)
+static bool left_empty(struct fs *f, struct workspace *w)
 {
 	struct changes_options o = { .dir = w->dir, .root = w->root,
 				     .root_mtime = w->time_ns };
@@ -309,7 +309,7 @@ static int again_if_nothing(struct fs *f, struct workspace *w,
 			    const char *source)
 {
 	cleanup_free char *why = xstrdup(error_text(-EEXIST)); /* the refusal's */
-	int rc = holds_nothing(f, w) ? begin_again(f, w)
+	int rc = left_empty(f, w) ? begin_again(f, w)
 				     : fail(-EEXIST, "%s", why);
 
 	if (!w->source)
@@ -449,7 +449,7 @@ static int workspace_close(struct workspace *w, bool discard)
 	return rc;
 }
 
-static bool may_discard(struct mount *m)
+bool workspace_holds_nothing(struct mount *m)
 {
 	const struct fs_options *o = &m->fs->options;
 
@@ -464,7 +464,7 @@ void workspace_end(struct mount *m)
 	bool discard = m->workspace && !m->workspace->resumed;
 
 	if (m->changes) {
-		discard = may_discard(m);
+		discard = workspace_holds_nothing(m);
 		if (discard)
 			changes_abandon(m->changes);
 		else

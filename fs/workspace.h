@@ -18,6 +18,7 @@ struct workspace {
 	int lock;
 	bool named;   /* by the user: kept even if empty */
 	bool resumed; /* it was there: what follows is from its meta */
+	bool idle;    /* and held nothing, when it was mounted */
 	bool synced;  /* atomic; meta is on the disk */
 	char *source, *subdir, *rev_spec;
 	struct scorpio_revision rev;
@@ -48,6 +49,9 @@ char *workspace_base(const struct workspace *w, const struct mount *m,
 int workspace_rebased(struct workspace *w, const char *base);
 /* For the first fsync: without meta the changes could not be found again. */
 int workspace_sync(struct workspace *w);
+/* Would its end remove it: no change in it, and nobody named it? Of a mount with
+ * its changes open. */
+bool workspace_holds_nothing(struct mount *m);
 /* The mount is over: close its changes, remove a workspace that holds none if
  * nobody gave it a name. */
 void workspace_end(struct mount *m);

@@ -52,9 +52,19 @@ for how in TERM KILL; do
     echo "$how" >"$SCRATCH/repo/project/moved"
     git_commit "$SCRATCH/repo" "$how"
     start_mono --port "$port"
-    # (after a kill it goes on at the revision it was at, as any workspace)
-    [ "$how" = KILL ] || wait_until 60 grep -qs "$how" "$SCRATCH/mount/project/moved"
+    wait_until 60 grep -qs "$how" "$SCRATCH/mount/project/moved"
+    [ ! -e "$SCRATCH/w/project/moved" ] || fail "one that was not configured went on"
 done
+# with a change it stays, whoever ended the daemon
+echo mine >"$SCRATCH/mount/project/mine"
+stop_daemon KILL
+echo later >"$SCRATCH/repo/project/moved"
+git_commit "$SCRATCH/repo" later
+start_daemon
+wait_until 30 test -s "$SCRATCH/mount/project/mine"
+scorpio_cli mount "mono+$MONO_URL" "$SCRATCH/now"
+assert_eq "$(cat "$SCRATCH/now/project/moved")" later
+assert_eq "$(cat "$SCRATCH/mount/project/moved")" KILL
 # of the list's directories what was never looked at
 wait_until 60 test -e "$list/project/deep/er/x.sh"
 # what was never read
