@@ -156,13 +156,12 @@ void codec_chunk_pack(struct buf *ret, uint64_t seed, const void *plain,
 	seal_end(ret, at, seed);
 }
 
-int codec_chunk_parse(const void *rec, size_t len, uint64_t seed,
-		      struct codec_chunk *ret)
+int codec_chunk_look(const void *rec, size_t len, struct codec_chunk *ret)
 {
 	const uint8_t *p = rec;
 	uint32_t plain;
 
-	if (!sealed(rec, len, CHUNK_HEAD, seed))
+	if (len < CHUNK_HEAD)
 		return -EBADMSG;
 	plain = get_u32(p + 8);
 	if (!plain || plain > CODEC_CHUNK || p[12] > CODEC_ZSTD ||
@@ -175,6 +174,28 @@ int codec_chunk_parse(const void *rec, size_t len, uint64_t seed,
 	ret->plain_len = plain;
 	ret->codec = p[12];
 	return 0;
+}
+
+size_t codec_chunk_len(const void *rec, size_t len)
+{
+	const uint8_t *p = rec;
+	size_t n;
+
+	if (len < CHUNK_HEAD)
+		return 0;
+	n = p[12] == CODEC_RAW
+		    ? get_u32(p + 8)
+		    : ZSTD_findFrameCompressedSize(p + CHUNK_HEAD,
+						   len - CHUNK_HEAD);
+	return ZSTD_isError(n) || n > len - CHUNK_HEAD ? 0 : n + CHUNK_HEAD;
+}
+
+int codec_chunk_parse(const void *rec, size_t len, uint64_t seed,
+		      struct codec_chunk *ret)
+{
+	if (!sealed(rec, len, CHUNK_HEAD, seed))
+		return -EBADMSG;
+	return codec_chunk_look(rec, len, ret);
 }
 
 int codec_chunk_unpack(const struct codec_chunk *c, void *out)

@@ -51,6 +51,10 @@ void codec_chunk_pack(struct buf *ret, uint64_t seed, const void *plain,
 		      size_t n, int level);
 int codec_chunk_parse(const void *rec, size_t len, uint64_t seed,
 		      struct codec_chunk *ret);
+/* The same for who does not know the hash: nothing is verified. */
+int codec_chunk_look(const void *rec, size_t len, struct codec_chunk *ret);
+/* How long a record is by what it says itself, at most len; 0: it is none. */
+size_t codec_chunk_len(const void *rec, size_t len);
 /* Write exactly plain_len bytes. -EBADMSG if the frame says otherwise: its
  * declared size is compared before anything is decompressed. */
 int codec_chunk_unpack(const struct codec_chunk *c, void *out);

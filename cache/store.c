@@ -380,7 +380,9 @@ static int open_limited(struct store *s)
 		r = shrink(s, file);
 	if (!r && !s->env)
 		r = store_env_open(s, s->max_bytes);
-	return r ? r : store_env_setup(s);
+	if (!r)
+		r = store_env_setup(s);
+	return r ? r : store_salvage_small(s);
 }
 
 /* -- what the last owner left -------------------------------------------- */
@@ -519,6 +521,8 @@ void store_close(struct store *s)
 	pthread_cond_destroy(&s->q_work);
 	pthread_cond_destroy(&s->q_room);
 	pthread_cond_destroy(&s->sync_work);
+	store_salvage_free(s->salvage);
+	free(s->aside);
 	free(s->used);
 	free(s->notice);
 	free(s->path);

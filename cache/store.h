@@ -3,7 +3,8 @@
  * store.h - the local store: trees, blobs and chunks by content id in one LMDB
  * environment. It is a cache: losing it costs time, never data; it never
  * serves a wrong byte (a damaged record is dropped and reported as absent; a
- * file of damaged structure is set aside and begun anew, also while in use).
+ * file of damaged structure is set aside and begun anew, also while in use,
+ * with what can still be read of it).
  *
  * Databases
  *	meta   format version, id spaces, named values, counters
@@ -53,7 +54,7 @@ struct store_options {
 	 * outside: that it did not close is no sign of damage. */
 	bool was_killed;
 	/* Told by the writer's thread when the file was found damaged and the
-	 * store goes on with an empty one: a text for the user. May be NULL. */
+	 * store goes on with a new one: a text for the user. May be NULL. */
 	void (*replaced)(const char *notice);
 };
 

@@ -2,7 +2,6 @@
 /* One queued operation inside the write transaction. */
 #include "cache/store_impl.h"
 
-#define COUNTERS      "counters"
 #define PAGE_HEAD     16u
 #define PAGE_OVERFLOW 0x04u
 
@@ -91,9 +90,9 @@ int store_counters_save(struct store *s, MDB_txn *txn,
 {
 	cleanup_buf struct buf b = BUF_INIT;
 
-	codec_value_pack(&b, codec_seed(COUNTERS, sizeof(COUNTERS) - 1), c,
+	codec_value_pack(&b, codec_seed(STORE_COUNTERS, sizeof(STORE_COUNTERS) - 1), c,
 			 sizeof(*c));
-	return put(s, txn, DBI_META, COUNTERS, sizeof(COUNTERS) - 1, b.data,
+	return put(s, txn, DBI_META, STORE_COUNTERS, sizeof(STORE_COUNTERS) - 1, b.data,
 		   b.len, 0);
 }
 
@@ -121,14 +120,14 @@ int store_counters_load(struct store *s, MDB_txn *txn,
 	const void *p;
 	size_t n;
 	MDB_val v;
-	int rc = get(s, txn, DBI_META, COUNTERS, sizeof(COUNTERS) - 1, &v);
+	int rc = get(s, txn, DBI_META, STORE_COUNTERS, sizeof(STORE_COUNTERS) - 1, &v);
 
 	if (rc && rc != MDB_NOTFOUND)
 		return store_mdb_fail(rc, "read the counters");
 	if (!rc) {
 		if (!codec_value_parse(
 			    v.mv_data, v.mv_size,
-			    codec_seed(COUNTERS, sizeof(COUNTERS) - 1), &p,
+			    codec_seed(STORE_COUNTERS, sizeof(STORE_COUNTERS) - 1), &p,
 			    &n) &&
 		    n == sizeof(c))
 			memcpy(&c, p, sizeof(c));

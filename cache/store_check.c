@@ -7,73 +7,42 @@
  * little-endian machines: two meta pages, then B-trees of branch, leaf and
  * overflow pages.
  */
-#include "cache/store_impl.h"
+#include "cache/store_check.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define META_MAGIC   0xBEEFC0DEu
 #define META_VERSION 1u
-#define PAGE_HEAD    16u
 #define PG_BRANCH    0x01u
-#define PG_LEAF      0x02u
-#define PG_OVERFLOW  0x04u
 #define PG_META      0x08u
-#define PG_DIRTY     0x10u
-#define NODE_HEAD    8u
 #define NODE_BIG     0x01u
-#define NODE_SUB     0x02u
 #define DB_INTEGER   0x08u
-#define DB_LEN       48u
 #define NONE         UINT64_MAX
 #define DEPTH_MAX    32u
 #define KEY_MAX      511u
 #define PAGE_MAX     65536u
 #define UNWRITTEN_MAX (64 * MiB)
 
-struct db {
-	uint16_t flags, depth;
-	uint64_t branch, leaf, overflow, entries, root;
-};
-
-struct meta {
-	uint64_t last_page, txnid;
-	uint32_t page;
-	struct db free, main;
-};
-
-struct key {
-	const uint8_t *p;
-	size_t len;
-};
-
-struct walk {
-	int fd;
-	struct meta m;
-	uint64_t pages; /* last_page + 1 */
-	uint8_t *seen;  /* bit a page: reached from a root */
-	int64_t deadline;
-	const char *what;
-};
-
-struct tree { /* one B-tree being walked */
-	struct walk *w;
-	const struct db *db;
-	struct db found;
-	/* every leaf node; node points at its header, len reaches page end */
-	int (*leaf)(struct tree *t, const uint8_t *node, const uint8_t *data,
-		    uint64_t len, uint64_t overflow);
-};
-
-static int bad(struct walk *w, uint64_t page, const char *why)
+int check_bad(struct walk *w, uint64_t page, const char *why)
 {
+	if (w->lenient)
+		return -EUCLEAN;
 	return fail(-EUCLEAN, "store: page %llu (%s): %s",
 		    (unsigned long long)page, w->what, why);
 }
 
+int check_part(struct walk *w, int r)
+{
+	if (r != -EUCLEAN || !w->lenient)
+		return r;
+	w->damaged++;
+	return 0;
+}
+
 /* -- meta pages ---------------------------------------------------------- */
 
-static void parse_db(const uint8_t *p, struct db *ret)
+void check_db(const uint8_t *p, struct db *ret)
 {
 	ret->flags = get_u16(p + 4);
 	ret->depth = get_u16(p + 6);
@@ -84,7 +53,7 @@ static void parse_db(const uint8_t *p, struct db *ret)
 	ret->root = get_u64(p + 40);
 }
 
-static bool parse_meta(const uint8_t *p, uint64_t file, struct meta *ret)
+bool check_meta(const uint8_t *p, uint64_t file, struct meta *ret)
 {
 	const uint8_t *m = p + PAGE_HEAD;
 
@@ -92,8 +61,8 @@ static bool parse_meta(const uint8_t *p, uint64_t file, struct meta *ret)
 	    get_u32(m + 4) != META_VERSION)
 		return false;
 	ret->page = get_u32(m + 24);
-	parse_db(m + 24, &ret->free);
-	parse_db(m + 24 + DB_LEN, &ret->main);
+	check_db(m + 24, &ret->free);
+	check_db(m + 24 + DB_LEN, &ret->main);
 	ret->last_page = get_u64(m + 24 + 2 * DB_LEN);
 	ret->txnid = get_u64(m + 32 + 2 * DB_LEN);
 	if (ret->page < 512 || ret->page > PAGE_MAX ||
@@ -123,12 +92,12 @@ static int read_metas(struct walk *w, uint64_t txnid)
 		return fail(-EINVAL, "store: data.mdb is too short");
 	if (get_u32(page + PAGE_HEAD) != META_MAGIC)
 		return fail(-EINVAL, "store: data.mdb is not an LMDB file");
-	if (!parse_meta(page, (uint64_t)st.st_size, &m[0]))
-		return bad(w, 0, "bad meta page");
+	if (!check_meta(page, (uint64_t)st.st_size, &m[0]))
+		return check_bad(w, 0, "bad meta page");
 	if (pread(w->fd, page, 512, m[0].page) != 512 ||
-	    !parse_meta(page, (uint64_t)st.st_size, &m[1]) ||
+	    !check_meta(page, (uint64_t)st.st_size, &m[1]) ||
 	    m[1].page != m[0].page)
-		return bad(w, 1, "bad meta page");
+		return check_bad(w, 1, "bad meta page");
 	use = m[1].txnid > m[0].txnid;
 	if (txnid && m[use].txnid != txnid)
 		use = !use;
@@ -144,24 +113,24 @@ static int read_metas(struct walk *w, uint64_t txnid)
 static int mark(struct walk *w, uint64_t page, uint64_t n)
 {
 	if (page < 2 || page >= w->pages || n > w->pages - page)
-		return bad(w, page, "outside the file");
+		return check_bad(w, page, "outside the file");
 	for (uint64_t i = page; i < page + n; i++) {
 		if (w->seen[i / 8] & 1u << i % 8)
-			return bad(w, i, "used twice");
+			return check_bad(w, i, "used twice");
 		w->seen[i / 8] |= (uint8_t)(1u << i % 8);
 	}
 	return 0;
 }
 
-static int read_page(struct walk *w, uint64_t page, uint8_t *buf, size_t n)
+int check_page(struct walk *w, uint64_t page, uint8_t *buf, size_t n)
 {
 	ssize_t got = pread(w->fd, buf, n, (off_t)(page * w->m.page));
 
 	if (got != (ssize_t)n)
-		return got < 0 ? bad(w, page, strerror(errno))
-			       : bad(w, page, "beyond the end of the file");
+		return got < 0 ? check_bad(w, page, strerror(errno))
+			       : check_bad(w, page, "beyond the end of the file");
 	if (get_u64(buf) != page)
-		return bad(w, page, "carries another number");
+		return check_bad(w, page, "carries another number");
 	if (now_ns() > w->deadline)
 		return fail(-ETIMEDOUT, "store: the check took too long");
 	return 0;
@@ -190,19 +159,18 @@ static int overflow_of(struct tree *t, const uint8_t *data, uint64_t len,
 	int r = mark(w, page, n);
 
 	if (!r)
-		r = read_page(w, page, head, sizeof(head));
+		r = check_page(w, page, head, sizeof(head));
 	if (r)
 		return r;
 	if ((get_u16(head + 10) & ~PG_DIRTY) != PG_OVERFLOW ||
 	    get_u32(head + 12) != n)
-		return bad(w, page, "not the overflow page expected");
+		return check_bad(w, page, "not the overflow page expected");
 	t->found.overflow += n;
 	*ret = page;
 	return 0;
 }
 
-/* One leaf node that lies within its page as far as `room` bytes. */
-static int leaf_node(struct tree *t, uint64_t page, const uint8_t *node,
+int check_leaf(struct tree *t, uint64_t page, const uint8_t *node,
 		     size_t room)
 {
 	uint16_t flags = get_u16(node + 4), ksize = get_u16(node + 6);
@@ -212,9 +180,9 @@ static int leaf_node(struct tree *t, uint64_t page, const uint8_t *node,
 	int r;
 
 	if (flags & ~(NODE_BIG | NODE_SUB))
-		return bad(t->w, page, "a node with unknown flags");
+		return check_bad(t->w, page, "a node with unknown flags");
 	if (there > room - NODE_HEAD - ksize)
-		return bad(t->w, page, "a node reaches outside");
+		return check_bad(t->w, page, "a node reaches outside");
 	if (flags & NODE_BIG) {
 		r = overflow_of(t, data, len, &overflow);
 		if (r)
@@ -224,7 +192,7 @@ static int leaf_node(struct tree *t, uint64_t page, const uint8_t *node,
 	return t->leaf ? t->leaf(t, node, data, len, overflow) : 0;
 }
 
-static int page_shape(struct tree *t, uint64_t page, const uint8_t *p,
+int check_shape(struct tree *t, uint64_t page, const uint8_t *p,
 		      unsigned level, uint32_t *ret_count)
 {
 	uint16_t flags = get_u16(p + 10) & (uint16_t)~PG_DIRTY;
@@ -233,13 +201,13 @@ static int page_shape(struct tree *t, uint64_t page, const uint8_t *p,
 	uint32_t size = t->w->m.page;
 
 	if (flags != want)
-		return bad(t->w, page, "of the wrong kind");
+		return check_bad(t->w, page, "of the wrong kind");
 	if (lower < PAGE_HEAD || lower > upper || upper > size ||
 	    (lower - PAGE_HEAD) % 2)
-		return bad(t->w, page, "bad bounds");
+		return check_bad(t->w, page, "bad bounds");
 	*ret_count = (lower - PAGE_HEAD) / 2u;
 	if (*ret_count < (want == PG_BRANCH ? 2u : 1u))
-		return bad(t->w, page, "too few nodes");
+		return check_bad(t->w, page, "too few nodes");
 	return 0;
 }
 
@@ -252,22 +220,22 @@ static int node_key(struct tree *t, uint64_t page, const uint8_t *p, uint32_t i,
 	struct key k;
 
 	if (off < get_u16(p + 14) || off > size - NODE_HEAD || off % 2)
-		return bad(t->w, page, "a node outside");
+		return check_bad(t->w, page, "a node outside");
 	k.len = get_u16(p + off + 6);
 	k.p = p + off + NODE_HEAD;
 	if (k.len > size - NODE_HEAD - off || k.len > KEY_MAX)
-		return bad(t->w, page, "a key outside");
+		return check_bad(t->w, page, "a key outside");
 	if (branch && !i) {
 		*prev = lo;
 		return 0;
 	}
 	if (!k.len || (t->db->flags & DB_INTEGER && k.len != 8))
-		return bad(t->w, page, "a key of bad length");
+		return check_bad(t->w, page, "a key of bad length");
 	if (prev->p &&
 	    (i ? compare(t->db, *prev, k) >= 0 : compare(t->db, *prev, k) > 0))
-		return bad(t->w, page, "keys out of order");
+		return check_bad(t->w, page, "keys out of order");
 	if (hi.p && compare(t->db, k, hi) >= 0)
-		return bad(t->w, page, "a key beyond its parent's");
+		return check_bad(t->w, page, "a key beyond its parent's");
 	*prev = k;
 	return 0;
 }
@@ -287,7 +255,7 @@ static int walk_nodes(struct tree *t, uint64_t page, const uint8_t *p,
 	bool branch = level + 1 < t->db->depth;
 	uint32_t n = 0, size = t->w->m.page;
 	struct key prev = lo;
-	int r = page_shape(t, page, p, level, &n);
+	int r = check_shape(t, page, p, level, &n);
 
 	/* first all keys, so that a child's upper bound can be trusted */
 	for (uint32_t i = 0; !r && i < n; i++)
@@ -298,7 +266,7 @@ static int walk_nodes(struct tree *t, uint64_t page, const uint8_t *p,
 		struct key from = lo, to = hi;
 
 		if (!branch) {
-			r = leaf_node(t, page, node, size - off);
+			r = check_part(t->w, check_leaf(t, page, node, size - off));
 			continue;
 		}
 		if (i)
@@ -309,7 +277,8 @@ static int walk_nodes(struct tree *t, uint64_t page, const uint8_t *p,
 			to = (struct key){ node + NODE_HEAD,
 					   get_u16(node + 6) };
 		}
-		r = walk_page(t, child_of(p + off), level + 1, from, to);
+		r = check_part(t->w, walk_page(t, child_of(p + off), level + 1, from,
+					 to));
 	}
 	if (branch)
 		t->found.branch++;
@@ -327,11 +296,11 @@ static int walk_page(struct tree *t, uint64_t page, unsigned level,
 	if (r)
 		return r;
 	p = xmalloc(t->w->m.page);
-	r = read_page(t->w, page, p, t->w->m.page);
+	r = check_page(t->w, page, p, t->w->m.page);
 	return r ? r : walk_nodes(t, page, p, level, lo, hi);
 }
 
-static int walk_tree(struct tree *t)
+int check_tree(struct tree *t)
 {
 	const struct db *d = t->db;
 	struct key none = { 0 };
@@ -339,16 +308,16 @@ static int walk_tree(struct tree *t)
 
 	if (d->root == NONE)
 		return d->entries || d->depth
-			       ? bad(t->w, 0, "an empty tree with entries")
+			       ? check_bad(t->w, 0, "an empty tree with entries")
 			       : 0;
 	if (!d->depth || d->depth > DEPTH_MAX)
-		return bad(t->w, d->root, "bad depth");
+		return check_bad(t->w, d->root, "bad depth");
 	r = walk_page(t, d->root, 0, none, none);
-	if (r)
+	if (r || t->w->lenient)
 		return r;
 	if (t->found.entries != d->entries || t->found.branch != d->branch ||
 	    t->found.leaf != d->leaf || t->found.overflow != d->overflow)
-		return bad(t->w, d->root, "the tree's counts are wrong");
+		return check_bad(t->w, d->root, "the tree's counts are wrong");
 	return 0;
 }
 
@@ -364,12 +333,12 @@ static int main_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 	int r;
 
 	if (!(get_u16(node + 4) & NODE_SUB) || len != DB_LEN || overflow)
-		return bad(w, w->m.main.root, "not a database");
+		return check_bad(w, w->m.main.root, "not a database");
 	snprintf(name, sizeof(name), "%.*s", (int)get_u16(node + 6),
 		 (const char *)node + NODE_HEAD);
-	parse_db(data, &d);
+	check_db(data, &d);
 	w->what = name;
-	r = walk_tree(&sub);
+	r = check_tree(&sub);
 	w->what = "main";
 	return r;
 }
@@ -380,7 +349,7 @@ static int free_ids(struct walk *w, const uint8_t *ids, uint64_t len)
 	int r = 0;
 
 	if (n > len / 8 - 1)
-		return bad(w, w->m.free.root, "a free list of bad length");
+		return check_bad(w, w->m.free.root, "a free list of bad length");
 	for (uint64_t i = 1; !r && i <= n; i++)
 		r = mark(w, get_u64(ids + 8 * i), 1);
 	return r;
@@ -395,7 +364,7 @@ static int free_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 	int r;
 
 	if (len < 8 || len % 8 || get_u16(node + 6) != 8)
-		return bad(w, w->m.free.root, "a bad free list");
+		return check_bad(w, w->m.free.root, "a bad free list");
 	if (!overflow)
 		return free_ids(w, data, len);
 	ids = malloc(len);
@@ -403,7 +372,7 @@ static int free_leaf(struct tree *t, const uint8_t *node, const uint8_t *data,
 		return fail(-ENOMEM, "store: out of memory for a free list");
 	got = pread(w->fd, ids, len, (off_t)(overflow * w->m.page + PAGE_HEAD));
 	r = got == (ssize_t)len ? free_ids(w, ids, len)
-				: bad(w, overflow, "a short free list");
+				: check_bad(w, overflow, "a short free list");
 	free(ids);
 	return r;
 }
@@ -414,7 +383,7 @@ static int walk_free(struct walk *w)
 
 	w->what = "free";
 	w->m.free.flags |= DB_INTEGER; /* the rest of it is the page size */
-	return walk_tree(&f);
+	return check_tree(&f);
 }
 
 /* The free list first: a wrong one does the most harm. */
@@ -424,7 +393,7 @@ static int walk_all(struct walk *w)
 	int r = walk_free(w);
 
 	w->what = "main";
-	return r ? r : walk_tree(&t);
+	return r ? r : check_tree(&t);
 }
 
 static int check(int fd, uint64_t txnid, int64_t deadline,

@@ -7,9 +7,12 @@
  *	store_value.c  named values and id spaces
  *	store_state.c  the lock, the clean-shutdown mark, setting aside
  *	store_check.c  structure of the data file, without LMDB
- *	store_swap.c   an empty file instead of a damaged one, while in use
+ *	store_records.c what can be read of a damaged one
+ *	store_swap.c   an new file instead of a damaged one, while in use
+ *	store_salvage.c what a file that was set aside still says
  *	store_read.c   read transactions and everything that reads
  *	store_write.c  the queue and the writer thread
+ *	store_sync.c   the thread that syncs
  *	store_put.c    what is queued in one go
  *	store_apply.c  one queued operation inside the write transaction
  *	blob_writer.c  a blob on its way in
@@ -35,6 +38,8 @@
 #define STORE_MIN_BYTES      (8 * MiB)
 #define STORE_READERS_MAX    1024u
 #define STORE_VALUE_MAX      (64 * KiB)
+#define STORE_SYNC_BYTES     (256 * MiB) /* written, then synced at once */
+#define STORE_COUNTERS       "counters" /* their key in meta */
 #define STORE_NAME_BYTES     400u /* longest value, space or pin name */
 #define STORE_USED_SLOTS     (1u << 16)
 #define STORE_VERIFIED_SLOTS 1024u
@@ -66,6 +71,7 @@ struct store_use {      /* both atomic; a torn pair only misdates a use */
 	uint64_t stamp;
 };
 
+struct salvage;   /* of store_salvage.c */
 struct read_slot; /* a cached read transaction of one thread */
 
 struct store_old { /* an environment that was replaced, until nobody reads it */
@@ -84,6 +90,7 @@ struct store {
 	uint64_t max_bytes;
 	uint32_t page; /* of the file: 4 KiB, or what the machine had that made it */
 	int level;
+	char *aside; /* path of a file nothing was taken over of; writer thread */
 	bool read_only;
 	void (*replaced)(const char *notice); /* const; may be NULL */
 	int lock_fd;
@@ -93,6 +100,7 @@ struct store {
 	int64_t swap_after; /* writer thread; the last try failed */
 	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
+	int64_t free_check_after; /* writer thread */
 	bool open_on_disk;  /* the same, and who opens and closes */
 
 	struct read_slot *slots; /* lock: readers (store_read.c) */
@@ -116,6 +124,8 @@ struct store {
 	bool sync_stop;      /* lock: sync_lock */
 	bool doubt;          /* lock: sync_lock; look at the structure */
 	int64_t look_after;  /* lock: sync_lock; but not before */
+	struct salvage *salvage;   /* lock: sync_lock; to be begun */
+	struct salvage *salvaging; /* lock: sync_lock; under way */
 
 	struct store_counters c;      /* writer thread */
 	struct store_counters c_seen; /* lock: q_lock; after a commit */
@@ -176,6 +186,19 @@ void store_look(struct store *s);
 /* Is it? As of a snapshot that a read transaction keeps in place. -EUCLEAN */
 int store_look_file(struct store *s, int64_t budget_ns);
 
+/* -- store_salvage.c ------------------------------------------------------ */
+
+/* Writer thread or store_open: into a new file, before anybody uses it, the
+ * pins and values of the one at s->aside; s->salvage is then what is left to
+ * do. At most 10 s. Error: the new file is not sound. */
+int store_salvage_small(struct store *s);
+/* A thread that takes the content. Then _end it. -EAGAIN */
+int store_salvage_start(struct salvage *g, struct store *s);
+void store_salvage_stop(struct salvage *g); /* soon; does not wait */
+void store_salvage_end(struct salvage *g);  /* waits, frees */
+bool store_salvage_busy(struct store *s); /* is there something left to do? */
+void store_salvage_free(struct salvage *g); /* one not started; NULL */
+
 /* -- store_state.c ------------------------------------------------------- */
 
 struct store_state { /* of the last process that had the store */
@@ -190,7 +213,8 @@ struct store_state { /* of the last process that had the store */
 int store_state_lock(struct store *s, struct store_state *ret);
 int store_state_mark(struct store *s, bool clean, bool damaged);
 void store_state_unlock(struct store *s);
-/* Rename the data file to store.damaged-<n>; older ones are removed. */
+/* Rename the data file to store.damaged-<n>, which s->aside is then; older ones
+ * are removed. */
 int store_state_set_aside(struct store *s, const char *why);
 
 /* -- store_bus.c --------------------------------------------------------- */
@@ -209,9 +233,24 @@ bool store_bus_readable(const struct store *s, uint64_t at);
  * -EINVAL not LMDB's; -ENOENT. About 2 us a page that is in memory. */
 int store_check_file(const char *path, uint64_t txnid, int64_t deadline);
 int store_check_fd(int fd, uint64_t txnid, int64_t deadline);
-/* The roots and the list of free pages alone, by the only one who writes. 20 us,
- * and 2 ns a free page. */
+/* The roots and the list of free pages alone, by the only one who writes. 7 us,
+ * and 8 ns a free page. */
 int store_check_free(const char *path, int64_t deadline);
+
+/* -- store_records.c ------------------------------------------------------ */
+
+/* Every record of a database that can still be reached in a damaged file: from
+ * the newest root, and if that met damage from the one before it. The record's
+ * own checksum is not looked at; order is not kept; with both roots a key may
+ * come twice, the newer first. After damage `all` gives what stands in pages no
+ * root leads to as well: of any database, or made up by whoever wrote a file's
+ * content; only for records that prove themselves. Some come without a key and
+ * longer than they are. A result of fn but 0 and -EUCLEAN ends it. Gives
+ * how often something was damaged, or -EINVAL no root, -ETIMEDOUT. */
+typedef int (*store_record_fn)(void *ctx, const void *key, size_t klen,
+			       const void *data, size_t len);
+int store_check_records(int fd, const char *db, bool all, int64_t deadline,
+			store_record_fn fn, void *ctx);
 
 /* -- store_read.c -------------------------------------------------------- */
 
@@ -299,6 +338,13 @@ int store_queue_wait(struct store *s, struct store_op *op /* takes */,
 int64_t store_wait_deadline(void);
 int store_writer_start(struct store *s);
 void store_writer_stop(struct store *s); /* commits what is queued */
+
+/* -- store_sync.c -------------------------------------------------------- */
+
+int store_thread(pthread_t *t, void *(*fn)(void *), void *arg,
+		 const char *name);
+int store_sync_start(struct store *s);
+void store_sync_stop(struct store *s);
 
 /* -- store_apply.c (writer thread) --------------------------------------- */
 

@@ -259,9 +259,11 @@ int store_state_set_aside(struct store *s, const char *why)
 			    "aside: %s",
 			    s->path, strerror(e));
 	free(s->notice);
-	s->notice = xasprintf("the store was damaged (%s): set aside as %s/%s "
-			      "and started empty; what is needed is fetched "
-			      "again",
-			      why, s->path, name);
+	free(s->aside);
+	s->aside = xasprintf("%s/%s", s->path, name);
+	s->notice = xasprintf("the store was damaged (%s): set aside as %s; "
+			      "what can still be read of it is taken over, the "
+			      "rest is fetched again when it is needed",
+			      why, s->aside);
 	return 0;
 }

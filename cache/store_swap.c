@@ -2,9 +2,10 @@
 /*
  * A file whose structure is damaged, found while it is in use: what LMDB would
  * make of it nobody knows, and nothing can be stored any more. It is a cache, so
- * the writer sets it aside and goes on with an empty file, under everybody who
+ * the writer sets it aside and goes on with a new file, under everybody who
  * reads. Whoever is in the old one ends there; numbers of spaces and the clock
- * stay, for they are known outside. Pins and named values go.
+ * stay, for they are known outside. Pins, named values and what else can still
+ * be read are taken over (store_salvage.c).
  *
  * The first sign is a record with a wrong checksum, a key that is not found
  * again, or a result of LMDB that says so. The writer believes the last kind at
@@ -133,13 +134,16 @@ static int make_fresh(struct store *s, struct store *fresh, const char *why)
 	fresh->path = s->path;
 	fresh->page = s->page;
 	fresh->max_bytes = s->max_bytes;
+	fresh->aside = steal(&s->aside);
 	if (!stat(file, &st)) /* else the last try came this far */
 		r = store_state_set_aside(fresh, why);
 	if (!r)
 		r = store_env_open(fresh, s->max_bytes);
 	if (!r)
 		r = store_env_setup(fresh);
-	return r ? r : keep_numbers(s, fresh);
+	if (!r)
+		r = keep_numbers(s, fresh);
+	return r ? r : store_salvage_small(fresh);
 }
 
 static void go_on_with(struct store *s, const struct store *fresh)
@@ -162,6 +166,11 @@ static void go_on_with(struct store *s, const struct store *fresh)
 	__atomic_store_n(&s->damage_seen, false, __ATOMIC_RELAXED);
 	s->damage_marked = false;
 	store_state_mark(s, false, false);
+	pthread_mutex_lock(&s->sync_lock);
+	store_salvage_free(s->salvage);
+	s->salvage = fresh->salvage;
+	pthread_cond_signal(&s->sync_work);
+	pthread_mutex_unlock(&s->sync_lock);
 }
 
 int store_swap(struct store *s, const char *why)
@@ -176,6 +185,7 @@ int store_swap(struct store *s, const char *why)
 	if (r) {
 		if (fresh->env)
 			mdb_env_close(fresh->env);
+		s->aside = steal(&fresh->aside);
 		s->swap_after = now_ns() + RETRY_NS;
 	} else {
 		go_on_with(s, fresh);

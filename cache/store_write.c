@@ -25,11 +25,10 @@
 #define ERROR_NS        NS_PER_S /* how long producers are turned away */
 #define IDLE_NS         (30 * NS_PER_S)
 #define USE_FLUSH_NS    (30 * NS_PER_S)
-#define SYNC_NS         (5 * NS_PER_S)
-#define SYNC_BYTES      (256 * MiB)
 #define FREE_CHECK_NS   NS_PER_S
+#define FREE_REST       20u /* times what it took, if that was long */
+#define FREE_LONG_NS    NS_PER_MS
 #define STUCK_NS        (10 * NS_PER_S) /* pins hold more than the low mark */
-#define READER_CHECK_NS (60 * NS_PER_S)
 
 /* -- operations ---------------------------------------------------------- */
 
@@ -206,7 +205,7 @@ static void sync_wants(struct store *s, uint64_t bytes)
 	lock_scope(&s->sync_lock);
 
 	s->sync_bytes += bytes;
-	if (s->sync_bytes >= SYNC_BYTES)
+	if (s->sync_bytes >= STORE_SYNC_BYTES)
 		pthread_cond_signal(&s->sync_work);
 }
 
@@ -446,10 +445,23 @@ static bool take(struct store *s, struct batch *b)
 
 /* A list of free pages that is wrong makes LMDB write over what is in use, or
  * search it for minutes: never let it have one. */
+static bool free_list_bad(struct store *s)
+{
+	int64_t start = now_ns(), took;
+	bool bad;
+
+	if (start < s->free_check_after)
+		return false;
+	bad = store_check_free(s->path, start + FREE_CHECK_NS) == -EUCLEAN;
+	took = now_ns() - start;
+	if (took > FREE_LONG_NS) /* more than 100 000 pages */
+		s->free_check_after = start + FREE_REST * took;
+	return bad;
+}
+
 static bool is_damaged(struct store *s, bool writes)
 {
-	if (writes &&
-	    store_check_free(s->path, now_ns() + FREE_CHECK_NS) == -EUCLEAN)
+	if (writes && free_list_bad(s))
 		__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
 	return __atomic_load_n(&s->structure_bad, __ATOMIC_RELAXED);
 }
@@ -479,69 +491,7 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* -- syncing ------------------------------------------------------------- */
-
-static bool sync_due(const struct store *s) /* lock: sync_lock */
-{
-	return s->sync_stop || s->sync_bytes >= SYNC_BYTES ||
-	       (s->doubt && now_ns() >= s->look_after);
-}
-
-static void *syncer_main(void *arg)
-{
-	struct store *s = arg;
-	int64_t checked = 0; /* at once: the pins are not counted yet */
-	bool stop = false;
-
-	while (!stop) {
-		int64_t end = now_ns() + SYNC_NS;
-		uint64_t bytes;
-		MDB_env *env; /* only this thread closes one */
-		int dead;
-
-		pthread_mutex_lock(&s->sync_lock);
-		while (!sync_due(s))
-			if (cond_wait_until(&s->sync_work, &s->sync_lock, end))
-				break;
-		stop = s->sync_stop;
-		bytes = s->sync_bytes;
-		s->sync_bytes = 0;
-		pthread_mutex_unlock(&s->sync_lock);
-		if (stop)
-			continue;
-		store_old_close(s);
-		store_look(s);
-		env = __atomic_load_n(&s->env, __ATOMIC_ACQUIRE);
-		if (bytes)
-			mdb_env_sync(env, 1); /* a failure shows in writes */
-		if (checked && now_ns() - checked < READER_CHECK_NS)
-			continue;
-		mdb_reader_check(env, &dead);
-		store_pins_count(s);
-		checked = now_ns();
-	}
-	return NULL;
-}
-
-static int start(pthread_t *t, void *(*fn)(void *), void *arg, const char *name)
-{
-	int e = pthread_create(t, NULL, fn, arg);
-
-	if (e)
-		return fail(-e, "store: cannot start a thread: %s",
-			    strerror(e));
-	pthread_setname_np(*t, name);
-	return 0;
-}
-
-static void stop_syncer(struct store *s)
-{
-	pthread_mutex_lock(&s->sync_lock);
-	s->sync_stop = true;
-	pthread_cond_signal(&s->sync_work);
-	pthread_mutex_unlock(&s->sync_lock);
-	pthread_join(s->syncer, NULL);
-}
+/* -- starting and ending ------------------------------------------------- */
 
 int store_writer_start(struct store *s)
 {
@@ -551,11 +501,11 @@ int store_writer_start(struct store *s)
 	s->use_flushed = now_ns();
 	sigfillset(&all); /* signals are for the threads that expect them */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = start(&s->syncer, syncer_main, s, "store-sync");
+	r = store_sync_start(s);
 	if (!r) {
-		r = start(&s->writer, writer_main, s, "store-write");
+		r = store_thread(&s->writer, writer_main, s, "store-write");
 		if (r)
-			stop_syncer(s);
+			store_sync_stop(s);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	s->threads = !r;
@@ -566,12 +516,16 @@ void store_writer_stop(struct store *s)
 {
 	if (!s->threads)
 		return;
+	pthread_mutex_lock(&s->sync_lock);
+	if (s->salvaging)
+		store_salvage_stop(s->salvaging);
+	pthread_mutex_unlock(&s->sync_lock);
 	pthread_mutex_lock(&s->q_lock);
 	s->q_stop = true;
 	pthread_cond_broadcast(&s->q_work);
 	pthread_cond_broadcast(&s->q_room);
 	pthread_mutex_unlock(&s->q_lock);
 	pthread_join(s->writer, NULL);
-	stop_syncer(s);
+	store_sync_stop(s);
 	s->threads = false;
 }

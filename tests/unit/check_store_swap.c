@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file is damaged while it is in use: the store goes on with an empty one,
- * readers of the old one end there. */
+/* The file is damaged while it is in use: the store goes on with a new one,
+ * readers of the old one end there; what can be read comes over. */
 #include "tests/unit/store_test.h"
+
+#include "cache/store_impl.h"
 
 #include <stdatomic.h>
 
@@ -51,9 +53,31 @@ static void break_free_list(const struct fixture *f)
 	ck_assert_int_eq(pwrite(fd, page, 4096, (off_t)use * 4096), 4096);
 }
 
-START_TEST(goes_on_with_an_empty_file)
+static void come_over(struct fixture *f)
 {
+	int64_t end = deadline_in_ms(60000);
+
+	while (store_salvage_busy(f->s)) {
+		ck_assert(now_ns() < end);
+		usleep(2000);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		ck_assert_int_eq(look(f, i, SIZE, SCORPIO_ID_SHA256), 1);
+}
+
+static void count_pin(void *ctx, const char *name, const struct store_key *k)
+{
+	ck_assert_str_eq(name, "kept");
+	ck_assert_uint_gt(k->len, 2);
+	++*(unsigned *)ctx;
+}
+
+START_TEST(goes_on_with_a_new_file)
+{
+	struct store_key k;
 	struct store_reader old;
+	cleanup_buf struct buf value = BUF_INIT;
+	unsigned pins = 0;
 	struct fixture f;
 	uint16_t other, again;
 
@@ -61,6 +85,9 @@ START_TEST(goes_on_with_an_empty_file)
 	fixture_open(&f, 8 * MiB);
 	begin(&f);
 	ok(store_space(f.s, "other", &other));
+	k = content_key(&f, 1, SIZE, SCORPIO_ID_SHA256);
+	ok(store_pin(f.s, "kept", &k, false));
+	ok(store_put_value(f.s, "name", "value", 5));
 	ok(store_read_begin(f.s, &old)); /* stays where it is */
 	break_free_list(&f);
 	put_ok(&f, 5000, SIZE, SCORPIO_ID_SHA256, true);
@@ -68,7 +95,11 @@ START_TEST(goes_on_with_an_empty_file)
 	ck_assert_uint_eq(times, 1);
 	store_read_end(&old);
 	ck_assert_int_eq(look(&f, 5000, SIZE, SCORPIO_ID_SHA256), 1);
-	ck_assert_int_eq(look(&f, 1, SIZE, SCORPIO_ID_SHA256), 0);
+	ok(store_pins(f.s, count_pin, &pins)); /* at once */
+	ck_assert_uint_eq(pins, 1);
+	ok(store_get_value(f.s, "name", &value));
+	ck_assert_uint_eq(value.len, 5);
+	come_over(&f);
 	fixture_reopen(&f); /* its numbers were written down again */
 	ck_assert_ptr_null(store_notice(f.s));
 	ok(store_space(f.s, "other", &again));
@@ -82,6 +113,6 @@ int main(void)
 {
 	TCase *t = tcase_create("store_swap");
 
-	tcase_add_test(t, goes_on_with_an_empty_file);
+	tcase_add_test(t, goes_on_with_a_new_file);
 	return run_suite("store_swap", t);
 }
