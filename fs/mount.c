@@ -266,7 +266,9 @@ static void take_down(struct mount *m)
 	known_stop(m);
 	notify_stop(m);
 	mount_unkeep(m);
-	session_end(m);
+	/* who still works for it will answer, and must not find another file */
+	if (!__atomic_load_n(&m->waiting, __ATOMIC_ACQUIRE))
+		session_end(m);
 	if (m->made_dir && rmdir(m->dir))
 		log_debug("fs", "%s: %s", m->dir, strerror(errno));
 }
