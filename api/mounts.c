@@ -298,7 +298,7 @@ struct mounts *mounts_new(const struct mounts_options *o)
 	m->options.state_path = m->state_path;
 	lock_init(&m->lock, LOCK_MOUNTS, "mounts");
 	cond_init(&m->changed);
-	pthread_mutex_init(&m->save_lock, NULL);
+	statefile_init(&m->saving);
 	m->pool = pool_new("mount", MOUNTS_THREADS);
 	return m;
 }
@@ -322,7 +322,7 @@ void mounts_free(struct mounts *m)
 	}
 	free(m->state_path);
 	json_decref(m->last);
-	pthread_mutex_destroy(&m->save_lock);
+	statefile_done(&m->saving);
 	pthread_cond_destroy(&m->changed);
 	lock_done(&m->lock);
 	free(m);

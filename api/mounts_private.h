@@ -4,6 +4,7 @@
 #define API_MOUNTS_PRIVATE_H
 
 #include "api/mounts.h"
+#include "api/statefile.h"
 #include "core/json.h"
 #include "core/lock.h"
 #include "core/pool.h"
@@ -50,7 +51,7 @@ struct mounts {
 	struct wanted *first; /* lock */
 	json_t *last;         /* what earlier daemons showed; at start */
 	bool ending;          /* lock; read atomically as a cancel flag */
-	pthread_mutex_t save_lock; /* one writer of the file; taken alone */
+	struct statefile saving;
 };
 
 void wanted_free(struct wanted *w);

@@ -82,17 +82,12 @@ char *mounts_state_last(struct mounts *m, const char *dir, const char *source)
 	return last;
 }
 
-int mounts_state_save(struct mounts *m)
+static int write_state(void *ctx)
 {
 	cleanup_buf struct buf text = BUF_INIT;
 	json_t *list = json_array(), *config = json_array(), *doc;
+	struct mounts *m = ctx;
 
-	if (!m->state_path) {
-		json_decref(list);
-		json_decref(config);
-		return 0;
-	}
-	lock_scope(&m->save_lock);
 	lock_take(&m->lock);
 	for (struct wanted *w = m->first; w; w = w->next) {
 		if (!w->from_config && !w->gone && !w->fresh)
@@ -106,6 +101,11 @@ int mounts_state_save(struct mounts *m)
 	json_print_pretty(doc, &text);
 	json_decref(doc);
 	return statefile_write(m->state_path, &text);
+}
+
+int mounts_state_save(struct mounts *m)
+{
+	return m->state_path ? statefile_save(&m->saving, write_state, m) : 0;
 }
 
 static void add(struct mounts *m, const json_t *v)

@@ -6,6 +6,31 @@
 #include "core/path.h"
 
 #include <unistd.h>
+void statefile_init(struct statefile *s)
+{
+	pthread_mutex_init(&s->lock, NULL);
+}
+
+void statefile_done(struct statefile *s)
+{
+	pthread_mutex_destroy(&s->lock);
+}
+
+int statefile_save(struct statefile *s, int (*write)(void *ctx), void *ctx)
+{
+	uint64_t mine = __atomic_add_fetch(&s->asked, 1, __ATOMIC_ACQ_REL);
+	uint64_t all;
+
+	lock_scope(&s->lock);
+	if (s->written >= mine)
+		return s->error ? fail(s->error, "%s", s->why) : 0;
+	all = __atomic_load_n(&s->asked, __ATOMIC_ACQUIRE);
+	s->error = write(ctx);
+	snprintf(s->why, sizeof(s->why), "%s",
+		 s->error ? error_text(s->error) : "");
+	s->written = all;
+	return s->error;
+}
 
 int statefile_write(const char *path, const struct buf *text)
 {

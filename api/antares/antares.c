@@ -363,7 +363,7 @@ struct antares *antares_new(struct daemon *d)
 	a->daemon = d;
 	lock_init(&a->lock, LOCK_MOUNTS, "antares");
 	cond_init(&a->changed);
-	pthread_mutex_init(&a->save_lock, NULL);
+	statefile_init(&a->saving);
 	a->pool = pool_new("antares", WARM_THREADS);
 	a->mount_root = xstrdup(config_string(c, "antares.mount_root"));
 	a->upper_root = xstrdup(config_string(c, "antares.upper_root"));
@@ -412,8 +412,9 @@ void antares_free(struct antares *a)
 	free(a->upper_root);
 	free(a->cl_root);
 	free(a->state_file);
+	free(a->warmed);
 	free(a->source);
-	pthread_mutex_destroy(&a->save_lock);
+	statefile_done(&a->saving);
 	pthread_cond_destroy(&a->changed);
 	lock_done(&a->lock);
 	free(a);

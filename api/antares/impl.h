@@ -5,6 +5,7 @@
 
 #include "api/antares/antares.h"
 #include "api/daemon.h"
+#include "api/statefile.h"
 #include "core/lock.h"
 #include "core/pool.h"
 
@@ -58,7 +59,9 @@ struct antares {
 	struct aslot *slots;  /* lock */
 	unsigned n_slots;     /* lock; with those being parked */
 	bool ending;          /* lock; read atomically as a cancel flag */
-	pthread_mutex_t save_lock; /* one writer of the file; taken alone */
+	struct statefile saving;
+	char *warmed;	   /* lock: what was gone through last, see warm.c */
+	int64_t warmed_ns; /* lock: when; monotonic */
 };
 
 /* Sets *f and the error text; returns err. */

@@ -61,13 +61,12 @@ static void put_mount(struct buf *b, const struct amount *m)
 		   (long long)m->created_ms);
 }
 
-void antares_save(struct antares *a)
+static int write_state(void *ctx)
 {
 	cleanup_buf struct buf b = BUF_INIT;
-	int rc;
+	struct antares *a = ctx;
 
 	buf_puts(&b, "# mounts of the Antares API; written by the daemon\n");
-	lock_scope(&a->save_lock);
 	lock_take(&a->lock);
 	if (!a->first)
 		buf_puts(&b, "mounts = []\n");
@@ -76,7 +75,13 @@ void antares_save(struct antares *a)
 		    (m->state != ANTARES_PROVISIONING || m->recovering))
 			put_mount(&b, m);
 	lock_drop(&a->lock);
-	rc = statefile_write(a->state_file, &b);
+	return statefile_write(a->state_file, &b);
+}
+
+void antares_save(struct antares *a)
+{
+	int rc = statefile_save(&a->saving, write_state, a);
+
 	if (rc)
 		log_warn("antares", "the record of mounts is not up to date: "
 			 "%s", error_text(rc));

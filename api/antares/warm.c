@@ -7,6 +7,9 @@
 
 /* Also without a limit of its own it ends before a client gives up waiting. */
 #define WARM_LAST_MS 600000
+/* Mounts of one revision come in bursts, and what the first one brought is there
+ * for the others. */
+#define FRESH_NS (2 * NS_PER_S)
 
 static int still_wanted(void *ctx, const struct fs_warm_progress *p UNUSED)
 {
@@ -15,17 +18,51 @@ static int still_wanted(void *ctx, const struct fs_warm_progress *p UNUSED)
 	return __atomic_load_n(&m->stop_warming, __ATOMIC_RELAXED) ? -EINTR : 0;
 }
 
+/* What is gone through; NULL: a change list, which may be another one now. */
+static char *walk_of(const struct amount *m)
+{
+	ranked_scope(&m->antares->lock);
+
+	return m->cl || !m->rev ? NULL : xasprintf("%s:%s", m->rev, m->path);
+}
+
+static bool gone_through(struct antares *a, const char *walk)
+{
+	ranked_scope(&a->lock);
+
+	return walk && a->warmed && !strcmp(walk, a->warmed) &&
+	       now_ns() - a->warmed_ns < FRESH_NS;
+}
+
+static int go_through(struct amount *m)
+{
+	struct antares *a = m->antares;
+	int64_t ms = a->preload_ms ? a->preload_ms : WARM_LAST_MS;
+	int64_t began = now_ns();
+	cleanup_free char *walk = walk_of(m);
+	int rc;
+
+	if (gone_through(a, walk))
+		return 0;
+	rc = fs_warm_trees(daemon_fs(a->daemon), m->dir, a->depth, a->sizes,
+			   deadline_in_ms(ms), still_wanted, m);
+	if (rc || !walk)
+		return rc;
+	ranked_scope(&a->lock);
+	free(a->warmed);
+	a->warmed = steal(&walk);
+	a->warmed_ns = began;
+	return 0;
+}
+
 static void run(struct pool_task *t)
 {
 	struct amount *m = container_of(t, struct amount, warm);
 	struct antares *a = m->antares;
-	int64_t ms = a->preload_ms ? a->preload_ms : WARM_LAST_MS;
 	int rc = 0;
 
 	if (!still_wanted(m, NULL))
-		rc = fs_warm_trees(daemon_fs(a->daemon), m->dir, a->depth,
-				   a->sizes, deadline_in_ms(ms), still_wanted,
-				   m);
+		rc = go_through(m);
 	if (rc && rc != -EINTR && !still_wanted(m, NULL))
 		log_info("antares", "%s is ready, but not all of its first "
 			 "directories are here: %s", m->dir, error_text(rc));
