@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -28,6 +27,8 @@
 #include "core/registry.h"
 #include "core/spawn.h"
 #include "fs/keeper.h"
+#include "fs/mounter.h"
+#include "fs/mountpoint.h"
 #include "plugins/loader.h"
 
 #define STOP_HTTP_MS 20000
@@ -379,6 +380,16 @@ static void daemon_free(struct daemon *d)
 	free(d);
 }
 
+/* Who is not root lets another process run fusermount3; not where the process is
+ * the user's own command, which may start what needs more rights. */
+static void confine(const struct daemon *d)
+{
+	bool on = config_bool(d->config, "server.confine");
+
+	confine_set(on);
+	confine_daemon(on && d->keeper && geteuid() && !mounter_start());
+}
+
 int daemon_start(const struct daemon_options *o, struct daemon **ret,
 		 struct daemon_problem *why)
 {
@@ -397,8 +408,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret,
 	d->started = now_ns();
 	d->started_wall = wall_ns();
 	prepare_process(d);
-	confine_set(config_bool(d->config, "server.confine"));
-	confine_daemon();
+	confine(d);
 	sigbus_explain(config_string(d->config, "server.store_path"));
 	daemon_logging(d->config);
 	http_configure_from(d->config);
@@ -458,15 +468,8 @@ int daemon_reload(struct daemon *d)
 static void leave_now(const struct daemon *d)
 {
 	log_warn("main", "leaving at once");
-	for (char **p = d->dirs; *p; p++) {
-		const char *argv[] = { "fusermount3", "-uz", *p, NULL };
-		struct scorpio_spawn x = { .struct_size = sizeof(x),
-					   .argv = argv,
-					   .timeout_ms = 3000 };
-
-		if (umount2(*p, MNT_DETACH))
-			spawn_run(&x);
-	}
+	for (char **p = d->dirs; *p; p++)
+		mountpoint_detach(*p, true);
 	_exit(EXIT_INTERNAL);
 }
 

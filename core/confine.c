@@ -163,13 +163,18 @@ static int install(bool child UNUSED)
 
 #endif
 
-int confine_daemon(void)
+int confine_daemon(bool for_good)
 {
-	const char *how = "refused are calls that no daemon needs";
+	const char *how = for_good
+		? "refused are calls that no daemon needs, and programs with "
+		  "more rights than their caller"
+		: "refused are calls that no daemon needs";
 	int r = 1;
 
 	if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED))
 		how = "off (server.confine)";
+	else if (for_good && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		r = -errno;
 	else
 		r = install(false);
 	if (r == -EPERM)

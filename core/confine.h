@@ -17,10 +17,11 @@
 
 /* server.confine; true at first. Before anything below. */
 void confine_set(bool on);
-/* All threads of this process and what it starts from now on. 0; 1 if switched
- * off; -EPERM: only root may do so without giving up fusermount3, who then needs
- * it; other errnos: the kernel cannot. Once, before threads are many. */
-int confine_daemon(void);
+/* All threads of this process and what it starts from now on. for_good: and no
+ * program it starts has more rights than it (no_new_privs), which the kernel asks
+ * for of who is not root; it cannot run fusermount3 then. 0; 1 if switched off;
+ * -EPERM: neither root nor for good; other errnos: the kernel cannot. Once. */
+int confine_daemon(bool for_good);
 /* This thread, and what it starts: the larger set, and no more rights than it
  * has. For good: only for a thread that ends soon. 0, 1 or an errno. */
 int confine_thread(void);

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "core/spawn.h"
+#include "fs/mounter.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -148,20 +149,35 @@ int mountpoint_busy(const char *dir)
 		    who && strchr(who, ',') ? " have their" : " has its");
 }
 
-static int detach_as_user(const char *dir, bool lazy)
+static int run_fusermount(const char *dir, bool lazy, int *ret_status,
+			  char *error, size_t cap)
 {
 	const char *argv[] = { "fusermount3", lazy ? "-uz" : "-u", "--", dir,
 			       NULL };
 	struct scorpio_spawn x = { .struct_size = sizeof(x), .argv = argv,
 				   .timeout_ms = 5000 };
-	int rc = spawn_run(&x);
+	int rc;
+
+	if (mounter_is_used())
+		return mounter_unmount(dir, lazy, ret_status, error, cap);
+	rc = spawn_run(&x);
+	*ret_status = x.exit_status;
+	snprintf(error, cap, "%s", rc ? "" : x.error);
+	return rc;
+}
+
+static int detach_as_user(const char *dir, bool lazy)
+{
+	char error[512];
+	int status, rc = run_fusermount(dir, lazy, &status, error,
+					sizeof(error));
 
 	if (rc)
 		return fail_prefix(rc, "fusermount3");
-	if (x.exit_status && strstr(x.error, "busy"))
+	if (status && strstr(error, "busy"))
 		return mountpoint_busy(dir);
-	if (x.exit_status)
-		return fail(-EPERM, "%s: %s", dir, x.error);
+	if (status)
+		return fail(-EPERM, "%s: %s", dir, error);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "fs/mounter.h"
 #include "fs/mountpoint.h"
 
 #include <fcntl.h>
@@ -315,12 +316,21 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static void unmount(struct fs_objects *o)
+{
+	if (mounter_is_used())
+		mountpoint_detach(o->dir, true);
+	else
+		fuse_session_unmount(o->session);
+}
+
 static int start(struct fs_objects *o)
 {
 	char program[] = "scorpio", option[] = "-o";
 	char root[] = "fsname=git-objects,subtype=scorpio,ro,allow_other";
 	char user[] = "fsname=git-objects,subtype=scorpio,ro";
-	char *argv[] = { program, option, geteuid() ? user : root, NULL };
+	char *options = geteuid() ? user : root;
+	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int rc;
 
@@ -329,8 +339,8 @@ static int start(struct fs_objects *o)
 	fuse_opt_free_args(&args);
 	if (!o->session)
 		return fail(-EINVAL, "libfuse refused the mount options");
-	if (fuse_session_mount(o->session, o->dir)) {
-		rc = errno ? -errno : -EIO;
+	rc = mounter_mount(o->session, o->dir, options);
+	if (rc) {
 		fuse_session_destroy(o->session);
 		o->session = NULL;
 		return fail(rc, "cannot mount at %s: %s", o->dir,
@@ -338,7 +348,7 @@ static int start(struct fs_objects *o)
 	}
 	rc = -pthread_create(&o->thread, NULL, serve, o);
 	if (rc) {
-		fuse_session_unmount(o->session);
+		unmount(o);
 		fuse_session_destroy(o->session);
 		o->session = NULL;
 	}
@@ -364,7 +374,7 @@ void fs_objects_free(struct fs_objects *o)
 		if (aborted)
 			mountpoint_detach(o->dir, true);
 		else
-			fuse_session_unmount(o->session);
+			unmount(o);
 		pthread_join(o->thread, NULL);
 		fuse_session_unmount(o->session);
 		fuse_session_destroy(o->session);

@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "fs/mounter.h"
 #include "fs/mountpoint.h"
 #include "fs/session.h"
 #include "fs/view.h"
@@ -252,13 +253,18 @@ static char *escape(const char *s)
 	return out;
 }
 
-static int make_session(struct mount *m)
+static char *mount_options(const struct mount *m)
 {
 	cleanup_free char *name = escape(source_url(m->source));
-	cleanup_free char *options = xasprintf(
-		"fsname=%s,subtype=scorpio,default_permissions%s%s", name,
-		m->read_only ? ",ro" : "",
-		m->allow_other ? ",allow_other" : "");
+
+	return xasprintf("fsname=%s,subtype=scorpio,default_permissions%s%s",
+			 name, m->read_only ? ",ro" : "",
+			 m->allow_other ? ",allow_other" : "");
+}
+
+static int make_session(struct mount *m)
+{
+	cleanup_free char *options = mount_options(m);
 	char program[] = "scorpio", option[] = "-o";
 	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
@@ -272,23 +278,31 @@ static int make_session(struct mount *m)
 			  : fail(-EINVAL, "libfuse refused the mount options");
 }
 
+static int cannot_mount(const struct mount *m, int rc)
+{
+	int shown = rc == -EPERM ? -EACCES : rc;
+
+	if (mounter_is_used())
+		return fail_prefix(shown, "cannot mount at %s", m->dir);
+	return fail(shown, "cannot mount at %s: %s%s", m->dir, strerror(-rc),
+		    !geteuid()	     ? ""
+		    : m->allow_other ? " (other users may look in only with "
+				       "user_allow_other in /etc/fuse.conf)"
+				     : " (is fusermount3 installed and "
+				       "/dev/fuse accessible?)");
+}
+
 int session_start(struct mount *m)
 {
+	cleanup_free char *options = mount_options(m);
 	int flags, rc = make_session(m);
 
 	if (rc)
 		return rc;
-	if (fuse_session_mount(m->session, m->dir)) {
-		rc = errno ? -errno : -EIO;
+	rc = mounter_mount(m->session, m->dir, options);
+	if (rc) {
 		fuse_session_destroy(steal(&m->session));
-		return fail(rc == -EPERM ? -EACCES : rc,
-			    "cannot mount at %s: %s%s", m->dir, strerror(-rc),
-			    !geteuid()	  ? ""
-			    : m->allow_other ? " (other users may look in only "
-					    "with user_allow_other in "
-					    "/etc/fuse.conf)"
-					  : " (is fusermount3 installed and "
-					    "/dev/fuse accessible?)");
+		return cannot_mount(m, rc);
 	}
 	m->fd = fuse_session_fd(m->session);
 	flags = fcntl(m->fd, F_GETFL);

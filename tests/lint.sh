@@ -125,8 +125,8 @@ grep -InE "$words" "${all[@]}" 2>/dev/null | sed 's/$/   (unfinished work)/' \
 
 # -- waits without a time: only where docs/limits.md says who ends them --------------
 endless=(core/clock.c core/pool.c core/spawn.c cache/alarm.c cache/source.c fs/crawl.c
-    fs/delta.c fs/known.c fs/keeper_main.c fs/mount.c fs/notify.c fs/session.c fs/wal.c
-    api/gitwork/ipc.c backends/lfs/many.c backends/nix/ahead.c plugins/nixcache/pull.c
+    fs/delta.c fs/known.c fs/keeper_main.c fs/mount.c fs/mounter.c fs/notify.c fs/session.c
+    fs/wal.c api/gitwork/ipc.c backends/lfs/many.c backends/nix/ahead.c plugins/nixcache/pull.c
     plugins/monogate/objects.c plugins/monogate/relay.c)
 waits='pthread_cond_wait\(|wait[a-z_]*\(.*DEADLINE_NONE|(poll|_wait)\(.*, -1\)'
 waits+='|waitpid\(.*, 0\)|LOCK_(EX|SH)\)|F_(OFD_)?SETLKW'

@@ -4,7 +4,7 @@
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/gitwork.sh"
-requires fuse root git setpriv fusermount3 lighttpd python3
+requires fuse root git setpriv fusermount3 lighttpd python3 gcc
 [ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
 
 ID=$(id -u nobody) # fusermount3 wants one that has a name
@@ -25,7 +25,13 @@ git config --global --add safe.directory '*'
 mkdir "$SCRATCH/www"
 git clone -q --bare "$HERE/src" "$SCRATCH/www/origin.git"
 start_git_server "$SCRATCH/www"
-printf 'store_path = "%s"\n' "$HERE/home/store" >"$HERE/scorpio.toml"
+gcc -std=gnu11 -D_GNU_SOURCE -O1 -fPIC -shared -I. -Iinclude -o "$HERE/intruder.so" \
+    "$TESTLIB/intruder.c"
+cat >"$HERE/scorpio.toml" <<END
+store_path = "$HERE/home/store"
+[plugins]
+load = ["$HERE/intruder.so"]
+END
 PORT=$(free_port)
 cli() {
     as_user "$HERE/bin/scorpio" -c "$HERE/scorpio.toml" \
@@ -95,6 +101,46 @@ wait_until 30 back
 assert_eq "$(as_user stat -c %u "$W/mine")" "$ID" "owner"
 cli umount "$W" >/dev/null
 cli workspace remove kept >/dev/null
+
+note "what is refused to the daemon itself: programs with more rights, and calls"
+cli stop >/dev/null
+as_user env INTRUDER_LOG="$HERE/home/tried" "$HERE/bin/scorpio" -c "$HERE/scorpio.toml" \
+    --http-addr "127.0.0.1:$PORT" serve --background >/dev/null
+daemon=$(pid_of daemon_pid)
+grep -q '^NoNewPrivs:.1' "/proc/$daemon/status" || fail "the daemon may gain rights"
+grep -q '^NoNewPrivs:.0' "/proc/$(pid_of keeper_pid)/status" ||
+    fail "the keeper cannot unmount"
+cli mount --ro hello+you "$W" >/dev/null
+assert_eq "$(as_user cat "$W/hello.txt")" "Hello, you!"
+cat "$HERE/home/tried"
+for call in process_vm_readv kcmp io_uring_setup userfaultfd; do
+    grep -q "^$call 1$" "$HERE/home/tried" || fail "$call is not refused"
+done
+grep -q '^no_new_privs 1' "$HERE/home/tried" || fail "more rights for a backend"
+assert_contains "$(cli doctor || true)" "programs with more rights than their caller"
+# in use: it says so; then the process that mounts is killed, and that is said
+as_user sh -c "cd '$W' && echo \$\$ >'$HERE/home/pid' && exec sleep 300" &
+in_use() { [ -s "$HERE/home/pid" ]; }
+wait_until 10 in_use
+assert_fails cli umount "$W"
+assert_contains "$OUTPUT" "in use" "what fusermount3 says"
+kill "$(cat "$HERE/home/pid")"
+wait $! || true
+cli umount "$W" >/dev/null
+helper=$(pgrep -x scorpio-mounts -P "$daemon")
+kill -KILL "$helper"
+assert_fails cli mount --ro hello+again "$W"
+assert_contains "$OUTPUT" "scorpio restart" "advice"
+cli restart >/dev/null
+cli mount --ro hello+again "$W" >/dev/null
+cli umount "$W" >/dev/null
+helper=$(pgrep -x scorpio-mounts -P "$(pid_of daemon_pid)")
+cli stop >/dev/null
+helper_gone() { ! kill -0 "$helper" 2>/dev/null; }
+wait_until 10 helper_gone
+cli serve --background --set server.confine=false >/dev/null
+grep -q '^NoNewPrivs:.0' "/proc/$(pid_of daemon_pid)/status" ||
+    fail "it cannot be switched off"
 
 note "what takes privileges is refused by name"
 assert_fails cli mount --redirect out "$HERE/src" "$W"

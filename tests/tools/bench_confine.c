@@ -63,7 +63,7 @@ int main(void)
 	printf("start a program: %.0f us, confined %.0f us\n", before,
 	       both - before);
 	plain = calls();
-	r = confine_daemon();
+	r = confine_daemon(false);
 	printf("a call: %.1f ns, with refusals %.1f ns%s\n", plain, calls(),
 	       r ? " (not in force: not root)" : "");
 	return 0;

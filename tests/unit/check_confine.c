@@ -52,7 +52,7 @@ static int code_of(int (*fn)(void))
 static int daemon_calls(void)
 {
 	cleanup_fd int fd = -1;
-	int r = confine_daemon();
+	int r = confine_daemon(false);
 
 	/* not root, a container that may not, or a kernel that cannot */
 	if (r == -EPERM || cannot(r))
@@ -134,7 +134,7 @@ END_TEST
 static int nothing(void)
 {
 	confine_set(false);
-	if (confine_daemon() != 1 || confine_thread() != 1)
+	if (confine_daemon(false) != 1 || confine_thread() != 1)
 		return 1;
 	if (!strstr(confine_state(), "off"))
 		return 2;
