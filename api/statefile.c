@@ -6,6 +6,7 @@
 #include "core/path.h"
 
 #include <unistd.h>
+
 void statefile_init(struct statefile *s)
 {
 	pthread_mutex_init(&s->lock, NULL);
