@@ -66,3 +66,17 @@ bool gate_pusher(struct gate *g, const struct scorpio_request *r, char *ret_user
 	explicit_bzero(plain, sizeof(plain));
 	return ok;
 }
+
+const char *gate_login(struct gate *g, const struct scorpio_request *r)
+{
+	const char *h = g->http->header(r, "Authorization");
+	bool ours = g->has_token || (g->origin.kind == GATE_LOCAL &&
+				     gate_pusher(g, r, NULL, 0));
+
+	return h && !ours && !strpbrk(h, "\r\n") ? h : NULL;
+}
+
+bool gate_may_write_far(struct gate *g, const struct scorpio_request *r)
+{
+	return !g->has_token || gate_pusher(g, r, NULL, 0);
+}

@@ -150,6 +150,12 @@ void gate_repo_path(const char *at, char ret[GATE_PATH_MAX]);
  * is the name that its login gives, "token" if there is none; cap 0: never mind. */
 bool gate_pusher(struct gate *g, const struct scorpio_request *r, char *ret_user,
 		 size_t cap);
+/* The client's login where it is for the server behind, and not for us; or NULL. */
+const char *gate_login(struct gate *g, const struct scorpio_request *r);
+/* May its writing be passed on? The server behind decides what its users may; where
+ * clients send our token it sees the gateway's own login, if there is one, and that
+ * is for who has the push token. */
+bool gate_may_write_far(struct gate *g, const struct scorpio_request *r);
 
 /* -- the routes, ctx is the gate ------------------------------------------------- */
 

@@ -11,9 +11,8 @@
 #define BODY_MAX (1u << 20)
 #define ANSWER_MAX (4u << 20)
 #define ASK_MS 60000u
-#define TYPE "application/vnd.git-lfs+json"
 
-static const char *const type_header[] = { "Content-Type: " TYPE, NULL };
+static const char *const type_header[] = { "Content-Type: " LFS_TYPE, NULL };
 
 static int reply(struct gate *g, struct scorpio_request *r, int status,
 		 const char *const *headers, json_t *v)
@@ -36,7 +35,7 @@ int lfs_say(struct gate *g, struct scorpio_request *r, int status,
 	    const char *text)
 {
 	static const char *const ask[] = {
-		"Content-Type: " TYPE,
+		"Content-Type: " LFS_TYPE,
 		"WWW-Authenticate: Basic realm=\"scorpio\"",
 		"LFS-Authenticate: Basic realm=\"scorpio\"", NULL,
 	};
@@ -152,12 +151,43 @@ static struct wanted wanted_of(const json_t *o)
 	};
 }
 
+/* What the upstream takes. */
+static int ask_for_uploads(struct batch *b)
+{
+	json_t *said = NULL, *o;
+	size_t i;
+	int rc = lfs_ask(b->l, "upload", (json_t *)(uintptr_t)b->asked,
+			 b->login, &said);
+
+	json_array_foreach(b->asked, i, o) {
+		struct wanted w = wanted_of(o);
+		const json_t *theirs = json_object_get(said, w.oid);
+		const json_t *error = json_object_get(theirs, "error");
+		const json_t *acts = json_object_get(theirs, "actions");
+		const char *text = json_string_value(
+			json_object_get(error, "message"));
+
+		if (rc)
+			break;
+		json_array_append_new(b->out, error || !theirs ?
+			refused(w.oid, w.size, error ?
+				(int)json_integer_value(json_object_get(
+					error, "code")) : 502,
+				text ? text : "the object is not taken") :
+			object(w.oid, w.size, "upload",
+			       json_object_get(acts, "upload") ?
+			       action(b->base, w.oid, w.size) : NULL));
+	}
+	json_decref(said);
+	return rc;
+}
+
 /* What the upstream says of those that are not here. */
 static void ask_for_missing(struct batch *b, json_t *missing)
 {
 	json_t *said = NULL, *o;
 	size_t i;
-	int rc = lfs_ask(b->l, missing, b->login, &said);
+	int rc = lfs_ask(b->l, "download", missing, b->login, &said);
 
 	json_array_foreach(missing, i, o) {
 		struct wanted w = wanted_of(o);
@@ -222,19 +252,17 @@ static void fill(struct batch *b, bool up)
 	json_decref(missing);
 }
 
-/* May it upload? If not, it has been answered. */
-static bool may_upload(struct gate *g, struct scorpio_request *r, int *ret)
+int lfs_status_of(struct gate *g, const struct scorpio_request *r, int err)
 {
-	char text[1200];
+	return err != -EACCES	? gate_status_of(err) :
+	       gate_login(g, r) ? 403 :
+				 401;
+}
 
-	if (g->lfs->upstream) {
-		snprintf(text, sizeof(text), "objects are not uploaded through "
-			 "this gateway but to where it has them from: set "
-			 "lfs.pushurl to %.900s", g->lfs->upstream);
-		*ret = lfs_say(g, r, 501, text);
-		return false;
-	}
-	if (gate_pusher(g, r, NULL, 0))
+bool lfs_may_upload(struct gate *g, struct scorpio_request *r, int *ret)
+{
+	if (g->lfs->upstream ? gate_may_write_far(g, r) :
+			       gate_pusher(g, r, NULL, 0))
 		return true;
 	*ret = g->push_token ?
 		       lfs_say(g, r, 401, "uploading needs the gateway's push "
@@ -251,17 +279,24 @@ static int answer(struct gate *g, struct scorpio_request *r, const json_t *v)
 	char base[512];
 	struct batch b = {
 		.l = g->lfs, .asked = json_object_get(v, "objects"),
-		.login = g->has_token ? NULL :
-					g->http->header(r, "Authorization"),
+		.login = gate_login(g, r),
 		.base = base,
 	};
 	int rc = 0;
 
-	if (up && !may_upload(g, r, &rc))
+	if (up && !lfs_may_upload(g, r, &rc))
 		return rc;
 	base_of(g, r, base);
 	b.out = json_array();
-	fill(&b, up);
+	if (up && g->lfs->upstream)
+		rc = ask_for_uploads(&b);
+	else
+		fill(&b, up);
+	if (rc) {
+		json_decref(b.out);
+		return lfs_say(g, r, lfs_status_of(g, r, rc),
+			       g->host->error_text(g->host, rc));
+	}
 	return lfs_json(g, r, 200,
 			json_pack("{s:s,s:o,s:s}", "transfer", "basic",
 				  "objects", b.out, "hash_algo", "sha256"));
@@ -316,7 +351,7 @@ static int post_batch(struct gate_lfs *l, const char *text, const char *login,
 {
 	const struct scorpio_host *host = l->g->host;
 	char url[4200], auth[2100];
-	const char *headers[] = { "Accept: " TYPE, "Content-Type: " TYPE,
+	const char *headers[] = { "Accept: " LFS_TYPE, "Content-Type: " LFS_TYPE,
 				  login ? auth : NULL, NULL };
 	struct scorpio_http h = {
 		.struct_size = sizeof(h), .method = "POST", .url = url,
@@ -330,16 +365,24 @@ static int post_batch(struct gate_lfs *l, const char *text, const char *login,
 		 login ? login : "");
 	rc = host->http(host, &h);
 	if (!rc && h.status != 200)
-		rc = host->fail(host, h.status == 401 || h.status == 403 ?
-				-EACCES : -EIO, "the LFS server behind this "
-				"gateway answers %d", h.status);
+		rc = host->fail(host, lfs_refusal(h.status), "the LFS server "
+				"behind this gateway answers %d", h.status);
 	return rc;
 }
 
-int lfs_ask(struct gate_lfs *l, json_t *objects, const char *login,
-	    json_t **ret)
+int lfs_refusal(int status)
 {
-	json_t *v = json_pack("{s:s,s:[s],s:O,s:s}", "operation", "download",
+	return status == 401 || status == 403 ? -EACCES :
+	       status == 404 || status == 410 ? -ENOENT :
+	       status == 422		      ? -EINVAL :
+	       status == 507		      ? -ENOSPC :
+						-EIO;
+}
+
+int lfs_ask(struct gate_lfs *l, const char *operation, json_t *objects,
+	    const char *login, json_t **ret)
+{
+	json_t *v = json_pack("{s:s,s:[s],s:O,s:s}", "operation", operation,
 			      "transfers", "basic", "objects", objects,
 			      "hash_algo", "sha256");
 	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;

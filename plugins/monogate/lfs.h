@@ -13,6 +13,7 @@
 #include "gate.h"
 
 struct pull; /* an object on its way */
+struct give; /* an object on its way to the upstream */
 
 struct gate_lfs {
 	struct gate *g;
@@ -22,21 +23,48 @@ struct gate_lfs {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct pull *pulls; /* lock: those that run */
+	struct give *gives; /* lock */
 	unsigned running;   /* lock: threads */
 	bool stopping;      /* lock */
 };
 
 /* An object's file, to be closed; -1 if it is not here. */
 int lfs_open(struct gate_lfs *l, const char *oid, uint64_t *ret_size);
+/* 0, or -EBADMSG: the content of `fd` is another. */
+int lfs_check(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
 /* Put a file under the name that its content has: 0, -EBADMSG if the content is
  * another. `fd` may lie on another file system. */
 int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
 /* The same when it is known to be right. */
 int lfs_name(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
 
-/* An object of the upstream: what its batch says, as JSON of one object. */
-int lfs_ask(struct gate_lfs *l, json_t *objects, const char *login,
-	    json_t **ret);
+/* What the upstream's batch says of objects, by their oid. operation: "download" or
+ * "upload"; login: an Authorization header's value, or NULL. -EACCES: it wants
+ * another one. */
+int lfs_ask(struct gate_lfs *l, const char *operation, json_t *objects,
+	    const char *login, json_t **ret);
+/* What a status of the upstream means: -EACCES, -ENOENT, ... -EIO. */
+int lfs_refusal(int status);
+
+#define LFS_TYPE "application/vnd.git-lfs+json"
+#define LFS_HEADERS_MAX 16u
+#define LFS_LINE_MAX 2048u
+
+/* give.c: what the upstream says to do, {href, header}. Not to be moved. */
+struct lfs_action {
+	const char *url; /* NULL: it does not say where */
+	const char *headers[LFS_HEADERS_MAX + 4]; /* NULL behind n; room for two */
+	char lines[LFS_HEADERS_MAX + 1][LFS_LINE_MAX];
+	size_t n;
+};
+/* The login goes along where the action has none and is on the same server. */
+void lfs_action(const struct gate_lfs *l, const json_t *act, const char *login,
+		struct lfs_action *ret);
+
+/* Upload what is known to be right to the upstream, for who has that login. On
+ * the request's thread, for as long as it takes. -EACCES: the upstream refuses. */
+int lfs_give(struct gate_lfs *l, const char *oid, int fd, uint64_t size,
+	     const char *login);
 
 /* Bring an object, or join those who do. The size is what the client was told
  * by a pointer. */
@@ -54,6 +82,10 @@ int lfs_text(struct gate *g, struct scorpio_request *r, char **ret,
 int lfs_body(struct gate *g, struct scorpio_request *r, json_t **ret);
 int lfs_json(struct gate *g, struct scorpio_request *r, int status,
 	     json_t *v /* takes */);
+/* May it upload? If not, it has been answered. */
+bool lfs_may_upload(struct gate *g, struct scorpio_request *r, int *ret);
+/* The status for a failure of the upstream: 401 asks for a login. */
+int lfs_status_of(struct gate *g, const struct scorpio_request *r, int err);
 /* {"message": TEXT} as LFS clients show it. */
 int lfs_say(struct gate *g, struct scorpio_request *r, int status,
 	    const char *text);

@@ -49,24 +49,6 @@ static bool has_locks(struct gate *g, struct scorpio_request *r, int *ret)
 	return false;
 }
 
-/* To where the objects come from. True: it has been answered. */
-static bool passed_on(struct gate *g, struct scorpio_request *r,
-		      const char *what, int *ret)
-{
-	static const char *const keys[] = { "path", "id", "cursor", "limit",
-					    "refspec", NULL };
-	char *url;
-	int rc;
-
-	if (!g->lfs->upstream)
-		return false;
-	url = relay_url(g, r, g->lfs->upstream, what, keys);
-	rc = url ? relay_send(g, r, url, RELAY_ONCE) : -ENOMEM;
-	*ret = rc ? say_error(g, r, rc) : 0;
-	free(url);
-	return true;
-}
-
 /* Who asks; if they may not, it has been answered. */
 static bool may_lock(struct gate *g, struct scorpio_request *r,
 		     char owner[OWNER_CAP], int *ret)
@@ -80,6 +62,27 @@ static bool may_lock(struct gate *g, struct scorpio_request *r,
 	else
 		return true;
 	return false;
+}
+
+/* To where the objects come from. True: it has been answered. */
+static bool passed_on(struct gate *g, struct scorpio_request *r,
+		      const char *what, int *ret)
+{
+	static const char *const keys[] = { "path", "id", "cursor", "limit",
+					    "refspec", NULL };
+	bool writes = !strcmp(g->http->method(r), "POST");
+	char owner[OWNER_CAP], *url;
+	int rc;
+
+	if (!g->lfs->upstream)
+		return false;
+	if (writes && !gate_may_write_far(g, r) && !may_lock(g, r, owner, ret))
+		return true;
+	url = relay_url(g, r, g->lfs->upstream, what, keys);
+	rc = url ? relay_send(g, r, url, RELAY_ONCE) : -ENOMEM;
+	*ret = rc ? say_error(g, r, rc) : 0;
+	free(url);
+	return true;
 }
 
 /* -- lists -------------------------------------------------------------------- */

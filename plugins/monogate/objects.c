@@ -139,13 +139,18 @@ static bool has_hash(const char *oid, int fd, uint64_t size)
 	return at == size && !strcmp(hex, oid);
 }
 
+int lfs_check(struct gate_lfs *l, const char *oid, int fd, uint64_t size)
+{
+	return has_hash(oid, fd, size) ? 0 :
+	       l->g->host->fail(l->g->host, -EBADMSG, "what was sent is not "
+				"%s: its SHA-256 is another", oid);
+}
+
 int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size)
 {
-	if (!has_hash(oid, fd, size))
-		return l->g->host->fail(l->g->host, -EBADMSG, "what was sent "
-					"is not %s: its SHA-256 is another",
-					oid);
-	return lfs_name(l, oid, fd, size);
+	int rc = lfs_check(l, oid, fd, size);
+
+	return rc ? rc : lfs_name(l, oid, fd, size);
 }
 
 /* -- the calls ---------------------------------------------------------------------------- */
@@ -209,6 +214,17 @@ int gate_lfs_get(void *ctx, struct scorpio_request *r)
 	return rc;
 }
 
+/* Right, at the upstream if there is one, and kept. */
+static int accept_object(struct gate *g, struct scorpio_request *r,
+			 const char *oid, int fd, uint64_t size)
+{
+	int rc = lfs_check(g->lfs, oid, fd, size);
+
+	if (!rc && g->lfs->upstream)
+		rc = lfs_give(g->lfs, oid, fd, size, gate_login(g, r));
+	return rc ? rc : lfs_name(g->lfs, oid, fd, size);
+}
+
 int gate_lfs_put(void *ctx, struct scorpio_request *r)
 {
 	struct gate *g = ctx;
@@ -219,20 +235,18 @@ int gate_lfs_put(void *ctx, struct scorpio_request *r)
 	if (!lfs_oid_ok(oid))
 		return lfs_say(g, r, 422, "an object is named by 64 "
 			       "hexadecimal digits");
-	if (g->lfs->upstream)
-		return lfs_say(g, r, 501, "this gateway takes no uploads");
-	if (!gate_pusher(g, r, NULL, 0))
-		return lfs_say(g, r, g->push_token ? 401 : 403, "uploading "
-			       "needs the gateway's push token as password");
+	if (!lfs_may_upload(g, r, &rc))
+		return rc;
 	if (fd < 0) /* no body at all */
 		fd = empty = open(g->scratch, O_TMPFILE | O_RDWR | O_CLOEXEC,
 				  0666);
-	rc = lfs_keep(g->lfs, oid, fd, size);
+	rc = accept_object(g, r, oid, fd, size);
 	if (empty >= 0)
 		close(empty);
-	return rc == -EBADMSG ?
-		       lfs_say(g, r, 422, g->host->error_text(g->host, rc)) :
-	       rc ? lfs_say(g, r, 500, g->host->error_text(g->host, rc)) :
+	return rc ? lfs_say(g, r, rc == -EBADMSG	    ? 422 :
+				  !g->lfs->upstream ? 500 :
+						      lfs_status_of(g, r, rc),
+			    g->host->error_text(g->host, rc)) :
 		    g->http->reply(r, 200, NULL, "", 0);
 }
 

@@ -17,7 +17,6 @@
 #define TRIES 3
 #define STALL_MS 15000u  /* also what a stop may take */
 #define WAIT_S 120	 /* for the next byte */
-#define HEADERS_MAX 16u
 
 struct pull {
 	struct gate_lfs *l;
@@ -96,33 +95,24 @@ static int take_answer(void *ctx, const void *data, uint64_t n)
 static int transfer(struct pull *p, const json_t *act)
 {
 	const struct scorpio_host *host = p->l->g->host;
-	const json_t *v, *given = json_object_get(act, "header");
-	char lines[HEADERS_MAX][2048], range[64];
-	const char *headers[HEADERS_MAX + 2] = { NULL }, *name;
+	char range[64];
+	struct lfs_action to;
 	struct answer a = { .p = p };
 	struct scorpio_http h = {
-		.struct_size = sizeof(h),
-		.url = json_string_value(json_object_get(act, "href")),
-		.headers = headers, .on_data = take_answer, .ctx = &a,
+		.struct_size = sizeof(h), .headers = to.headers,
+		.on_data = take_answer, .ctx = &a,
 		.timeout_ms = GATE_RELAY_MS, .stall_ms = STALL_MS,
 	};
-	size_t n = 0;
 	int rc;
 
-	json_object_foreach((json_t *)(uintptr_t)given, name, v) {
-		if (n == HEADERS_MAX || !json_is_string(v))
-			break;
-		snprintf(lines[n], sizeof(lines[n]), "%s: %s", name,
-			 json_string_value(v));
-		if (!strpbrk(lines[n], "\r\n")) {
-			headers[n] = lines[n];
-			n++;
-		}
-	}
+	lfs_action(p->l, act, NULL, &to);
+	h.url = to.url;
 	snprintf(range, sizeof(range), "Range: bytes=%llu-",
 		 (unsigned long long)p->have);
-	if (p->have)
-		headers[n] = range;
+	if (p->have) {
+		to.headers[to.n] = range;
+		to.headers[to.n + 1] = NULL;
+	}
 	a.http = &h;
 	p->status = p->have ? 0 : 200;
 	rc = host->http(host, &h);
@@ -141,7 +131,7 @@ static int one_try(struct pull *p)
 				  (json_int_t)p->size);
 	json_t *said = NULL;
 	const json_t *act;
-	int rc = lfs_ask(p->l, asked, NULL, &said);
+	int rc = lfs_ask(p->l, "download", asked, NULL, &said);
 
 	json_decref(asked);
 	if (rc)

@@ -18,9 +18,9 @@
 #define TICK_S 1
 #define LINE_MAX_BYTES 2100
 
-static const char *const passed[] = { "Content-Type", "Content-Encoding",
-				      "Git-Protocol", "Accept",
-				      "Authorization" };
+static const char *const passed[] = { "Authorization", "Content-Type",
+				      "Content-Encoding", "Git-Protocol",
+				      "Accept" };
 static const char *const kept[] = { "Content-Type", "WWW-Authenticate",
 				    "LFS-Authenticate" };
 #define PASSED (sizeof(passed) / sizeof(*passed))
@@ -230,10 +230,10 @@ static void pass_headers(struct relay *x, const struct scorpio_request *r)
 	size_t n = 0;
 
 	for (size_t i = 0; i < PASSED; i++) {
-		const char *value = x->g->http->header(r, passed[i]);
+		const char *value = i ? x->g->http->header(r, passed[i]) :
+					gate_login(x->g, r);
 
-		if (!value || strpbrk(value, "\r\n") ||
-		    (x->g->has_token && !strcmp(passed[i], "Authorization")))
+		if (!value || strpbrk(value, "\r\n"))
 			continue;
 		snprintf(x->asked[i], sizeof(x->asked[i]), "%s: %.2000s",
 			 passed[i], value);

@@ -265,23 +265,22 @@ static int serve(struct gate *g, struct scorpio_request *r,
 	};
 	static const char why[] = "pushing needs the gateway's push token as "
 				  "password\n";
+	bool far = g->origin.kind != GATE_LOCAL;
 
 	if (g->origin.kind == GATE_OTHER)
 		return gate_text(g, r, 501, "the gateway's source is neither a "
 				 "repository of its machine nor behind HTTP: "
 				 "it cannot be cloned from here");
-	if (g->origin.kind != GATE_LOCAL)
-		return serve_far(g, r, service, refs);
-	if (!strcmp(service, "git-receive-pack")) {
-		if (!g->push_token)
-			return gate_text(g, r, 403, "this gateway takes no "
+	if (!strcmp(service, "git-receive-pack") &&
+	    !(far ? gate_may_write_far(g, r) : gate_pusher(g, r, NULL, 0)))
+		return g->push_token ?
+			       g->http->reply(r, 401, ask, why,
+					      sizeof(why) - 1) :
+			       gate_text(g, r, 403, "this gateway takes no "
 					 "pushes: monogate.push_token is not "
 					 "set");
-		if (!gate_pusher(g, r, NULL, 0))
-			return g->http->reply(r, 401, ask, why,
-					      sizeof(why) - 1);
-	}
-	return serve_local(g, r, service, refs);
+	return far ? serve_far(g, r, service, refs) :
+		     serve_local(g, r, service, refs);
 }
 
 int gate_info_refs(void *ctx, struct scorpio_request *r)
