@@ -36,6 +36,7 @@ enum gate_kind {
 
 struct gate_lfs; /* lfs.h */
 struct gate_known;
+struct gate_mirror;
 
 struct gate {
 	const struct scorpio_host *host;
@@ -54,6 +55,7 @@ struct gate {
 	bool has_token;         /* clients send one of ours */
 	struct gate_lfs *lfs;
 	struct gate_known *known;
+	struct gate_mirror *mirror; /* NULL: origin.kind is not GATE_GIT */
 	struct { /* relay.c */
 		pthread_mutex_t lock;
 		pthread_cond_t ended;
@@ -136,6 +138,17 @@ int gate_git(struct gate *g, const char *const *argv, char **ret,
 int gate_git_each(struct gate *g, const char *const *argv,
 		  int (*each)(void *ctx, const void *data, uint64_t n),
 		  void *ctx);
+/* mirror.c: a Git directory for questions of history: the repository of this machine,
+ * or what was fetched of the one behind. Blocks while it is fetched, the first time
+ * for as long as that takes, one at a time; -EAGAIN: another's fetch goes on. */
+int gate_mirror_new(struct gate *g);
+void gate_mirror_free(struct gate *g); /* twice is fine */
+bool gate_has_history(const struct gate *g);
+int gate_history_refs(struct gate *g, const char **ret_dir); /* as they are now */
+int gate_history_of(struct gate *g, const char *commit, const char **ret_dir);
+/* Without asking anybody. */
+bool gate_history_known(struct gate *g, const char *commit,
+			const char **ret_dir);
 /* forward.c: answer with what the Mono server behind answers to the same call,
  * "cl/{link}/detail" with the request's link. */
 int gate_forward(struct gate *g, struct scorpio_request *r, const char *call);

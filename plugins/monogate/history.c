@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * history.c - who made what, and when: the last commit of each entry of a
- * directory. A repository of this machine tells it; another Mono server is
- * asked; of other sources only revisions are known.
+ * directory. A repository of this machine tells it, or the history of one behind
+ * HTTP, which is fetched; another Mono server is asked; of other sources only
+ * revisions are known.
  */
 #include "gate.h"
 
@@ -106,15 +107,18 @@ static int read_log(void *ctx, const void *data, uint64_t n)
 static int ask_git(struct gate *g, const char *commit, struct search *s)
 {
 	char git_dir[4200];
+	const char *at;
 	const char *const argv[] = {
 		"git", git_dir, "-c", "log.showSignature=false", "log", "-z",
 		"--no-color", "--no-renames", "--name-only", "--no-notes",
 		"--format=%x1e%H%x1f%ct%x1f%s%x1e", commit, "--",
 		s->dir_len ? s->dir : NULL, NULL,
 	};
-	int rc;
+	int rc = gate_history_of(g, commit, &at);
 
-	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", g->origin.at);
+	if (rc)
+		return rc;
+	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", at);
 	rc = gate_git_each(g, argv, read_log, s);
 	if (!rc && s->len)
 		take_token(s);
@@ -191,10 +195,11 @@ int gate_commit_info(void *ctx, struct scorpio_request *r)
 
 	if (g->origin.kind == GATE_MONO)
 		return gate_forward(g, r, "tree/commit-info");
-	if (g->origin.kind != GATE_LOCAL)
+	if (!gate_has_history(g))
 		return gate_error(g, r, g->host->fail(g->host, -ENOTSUP,
 			"the history of single files is known only where the "
-			"gateway's source is a repository of its machine"));
+			"gateway's source is a repository of its machine, or "
+			"behind HTTP"));
 	rc = gate_find(g, r, &at, &known);
 	if (rc == -ENOENT && known)
 		return gate_data(g, r, json_array());
@@ -221,16 +226,17 @@ static void words_of(struct gate *g, const char *commit, char **ret,
 				     "--no-notes", "--no-color",
 				     "--format=%s%x1f%an%x1f%cn", commit, "--",
 				     NULL };
+	const char *at;
 	char *p;
 
 	*ret = NULL;
 	part[0] = part[1] = part[2] = "";
-	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", g->origin.at);
-	if (g->origin.kind != GATE_LOCAL)
-		return;
 	/* whoever mounts asks for the same commit: git is run once */
 	*ret = gate_known_words(g, commit);
 	if (!*ret) {
+		if (!gate_history_known(g, commit, &at))
+			return;
+		snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", at);
 		if (gate_git(g, argv, ret, NULL))
 			return;
 		gate_known_keep_words(g, commit, *ret);

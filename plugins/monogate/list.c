@@ -33,14 +33,14 @@ static void items_done(struct items *l)
 	free(l->merged);
 }
 
-/* -- a repository of this machine ------------------------------------------------------------ */
+/* -- what git tells ------------------------------------------------------------ */
 
 struct prefixes {
 	char at[GATE_CL_PREFIXES][GATE_PREFIX_CAP];
 };
 
-static int ask(struct gate *g, const struct prefixes *p, const char *format,
-	       const char *merged, char **ret)
+static int ask(struct gate *g, const char *dir, const struct prefixes *p,
+	       const char *format, const char *merged, char **ret)
 {
 	char git_dir[4200], into[300];
 	struct prefixes below = *p; /* up to their last slash: git's patterns */
@@ -50,7 +50,7 @@ static int ask(struct gate *g, const struct prefixes *p, const char *format,
 
 	for (int i = 0; i < GATE_CL_PREFIXES; i++)
 		*strrchr(below.at[i], '/') = '\0';
-	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", g->origin.at);
+	snprintf(git_dir, sizeof(git_dir), "--git-dir=%s", dir);
 	snprintf(into, sizeof(into), "--merged=%s", merged ? merged : "");
 	return gate_git(g, argv, ret, NULL);
 }
@@ -127,19 +127,22 @@ static int take_lines(struct items *l, const struct prefixes *prefix,
 	return seen && l->at ? 0 : -ENOMEM;
 }
 
-static int ask_local(struct gate *g, struct items *l)
+static int ask_git(struct gate *g, struct items *l)
 {
 	struct scorpio_revision main;
 	struct prefixes prefix;
+	const char *dir;
 	int rc = gate_resolve(g, "", &main);
 
 	gate_cl_prefixes(g, prefix.at);
 	if (!rc)
-		rc = ask(g, &prefix, "--format=%(refname)%1f%(committerdate:unix)"
+		rc = gate_history_refs(g, &dir);
+	if (!rc)
+		rc = ask(g, dir, &prefix, "--format=%(refname)%1f%(committerdate:unix)"
 			 "%1f%(authorname)%1f%(contents:subject)", NULL,
 			 &l->text);
 	if (!rc)
-		rc = ask(g, &prefix, "--format=%(refname)", main.text,
+		rc = ask(g, dir, &prefix, "--format=%(refname)", main.text,
 			 &l->merged);
 	if (!rc)
 		rc = take_lines(l, &prefix, main.label);
@@ -247,14 +250,15 @@ int gate_cl_list(void *ctx, struct scorpio_request *r)
 
 	if (g->origin.kind == GATE_MONO)
 		return gate_forward(g, r, "cl/list");
-	if (g->origin.kind != GATE_LOCAL)
+	if (!gate_has_history(g))
 		return gate_error(g, r, g->host->fail(g->host, -ENOTSUP,
 			"change lists can be listed only where the gateway's "
-			"source is a repository of its machine"));
+			"source is a repository of its machine, or behind "
+			"HTTP"));
 	v = json_loadb(n ? body : "", n, 0, NULL);
 	rc = take_wish(g, v, &w);
 	if (!rc)
-		rc = ask_local(g, &l);
+		rc = ask_git(g, &l);
 	if (!rc)
 		data = page_of(&l, &w);
 	json_decref(v);

@@ -69,6 +69,7 @@ static void gate_stop(void *self)
 	if (g->source)
 		g->sources->close(g->source);
 	gate_origin_done(g);
+	gate_mirror_free(g);
 	gate_known_free(g);
 	pthread_cond_destroy(&g->relays.ended);
 	pthread_mutex_destroy(&g->relays.lock);
@@ -110,6 +111,7 @@ static int set_writing(struct gate *g, const struct scorpio_config *c)
 {
 	const struct scorpio_host *h = g->host;
 	const char *token = h->config_string(c, "token", NULL);
+	int rc;
 
 	g->has_token = token && *token;
 	g->push_token = h->config_string(c, "push_token", NULL);
@@ -118,6 +120,9 @@ static int set_writing(struct gate *g, const struct scorpio_config *c)
 	g->scratch = h->scratch(h);
 	if (!g->scratch)
 		return -EIO;
+	rc = gate_mirror_new(g);
+	if (rc)
+		return rc;
 	return gate_lfs_open(g, h->config_string(c, "lfs_directory", NULL),
 			     h->config_string(c, "lfs_url", NULL));
 }

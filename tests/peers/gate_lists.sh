@@ -3,7 +3,8 @@
 # timeout: 200
 # What the gateway says beyond trees: change lists from branches, by page, status
 # and author; the last commit of each entry of a directory; who made a revision;
-# content by parts and by what the client has already; through a second gateway
+# content by parts and by what the client has already; through a second gateway,
+# and by the history that is fetched from a server that speaks Git alone
 set -euo pipefail
 . "${SCORPIO_SRC:-.}/tests/lib/functions.sh"
 . "$TESTLIB/gate.sh"
@@ -31,18 +32,18 @@ git -C "$R" merge -q --ff-only cl/1
 git -C "$R" branch other
 
 gateway "$SCRATCH/one" "$R" 'cl_prefix = "cl/"'
-one=$GATE
+one=$GATE one_pid=$DAEMON_PID
 
 list() { # STATUS ASC PAGE PER [MORE] - total and links
     curl -fsS --noproxy '*' -m 60 -H 'Content-Type: application/json' -d \
         "{\"pagination\":{\"page\":$3,\"per_page\":$4},
           \"additional\":{\"status\":\"$1\",\"asc\":$2${5:-}}}" \
-        "$GATE/api/v1/cl/list" >"$SCRATCH/list"
+        "$GATE/api/v1/cl/list" >"$SCRATCH/list${TAG:-}"
     python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
 assert d["req_result"] is True, d
 print(d["data"]["total"], *[i["link"] for i in d["data"]["items"]])' \
-        "$SCRATCH/list"
+        "$SCRATCH/list${TAG:-}"
 }
 
 checks() {
@@ -131,8 +132,46 @@ note "through a second gateway"
 gateway "$SCRATCH/two" "mono+$one"
 checks
 
+note "behind Git's smart HTTP: by its history, without files"
+gateway "$SCRATCH/three" "git+$one/.git" 'cl_prefix = "cl/"'
+assert_eq "$(gate_get latest-commit | json short_message)" '' "nobody asked yet"
+checks
+assert_eq "$(gate_get latest-commit | json short_message)" "change 1"
+history=$(find "$SCRATCH/three" -name history.git)
+for f in three a/two; do
+    git -C "$history" cat-file --batch-all-objects --batch-check |
+        grep "^$(git -C "$R" rev-parse "main:$f") " && fail "$f came along"
+done
+grep -r "${one#http://}" "$history/config" && fail "the address is in a file"
+
+note "what is new there is in the next list, whoever else asks"
+git -C "$R" checkout -q -b cl/6 main
+echo 6 >"$R/new6"
+GIT_AUTHOR_NAME="Author 6" git_commit "$R" "change 6" 1700001006
+git -C "$R" checkout -q main
+assert_eq "$(list open true 1 20)" "5 2 3 4 5 6"
+git -C "$R" branch -q -D cl/6
+pids=()
+for i in 1 2 3 4 5 6; do
+    TAG=.$i list open true 1 20 >"$SCRATCH/told$i" &
+    pids+=($!)
+done
+for pid in "${pids[@]}"; do wait "$pid"; done
+for i in 1 2 3 4 5 6; do
+    assert_eq "$(cat "$SCRATCH/told$i")" "4 2 3 4 5" "a list of that moment"
+done
+
+note "the server gone: what is known is told, lists are not"
+stop "$one_pid" TERM || true
+assert_eq "$(gate_get tree/commit-info -d path=/a | json data 1 commit_id)" \
+    "$(git -C "$R" rev-parse main~3)"
+case $(gate_code /api/v1/cl/list -H 'Content-Type: application/json' \
+    -d '{"pagination":{"page":1,"per_page":5},"additional":{}}') in
+502 | 503 | 504) ;; *) fail "a list without the server: $(cat "$SCRATCH/said")" ;;
+esac
+
 note "where nobody can tell"
-gateway "$SCRATCH/three" "git+$one/.git"
-assert_eq "$(gate_code '/api/v1/tree/commit-info?path=/')" 501
+gateway "$SCRATCH/four" "git+ssh://127.0.0.1:1/r.git"
 assert_eq "$(gate_code /api/v1/cl/list -H 'Content-Type: application/json' \
     -d '{"pagination":{"page":1,"per_page":5},"additional":{}}')" 501
+assert_eq "$(gate_code '/api/v1/tree/commit-info?path=/')" 501
