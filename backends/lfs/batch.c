@@ -97,11 +97,11 @@ static int take_headers(struct lfsaction *a, json_t *header)
 }
 
 /* expires_in, in seconds, goes before expires_at (batch.md). */
-static void take_expiry(struct lfsaction *a, const json_t *download)
+static void take_expiry(struct lfsaction *a, const json_t *link)
 {
-	const json_t *in = json_object_get(download, "expires_in");
-	const char *at = json_string_value(
-		json_object_get(download, "expires_at"));
+	const json_t *in = json_object_get(link, "expires_in");
+	const char *at = json_string_value(json_object_get(link,
+							   "expires_at"));
 	int64_t when = at ? lfs_time(at) : INT64_MIN;
 	int64_t secs = json_integer_value(in);
 
@@ -112,9 +112,9 @@ static void take_expiry(struct lfsaction *a, const json_t *download)
 		a->expires_at = when;
 }
 
-int lfsaction_take(struct lfsaction *a, json_t *download, const char *base)
+int lfsaction_take(struct lfsaction *a, json_t *link, const char *base)
 {
-	const char *href = json_string_value(json_object_get(download, "href"));
+	const char *href = json_string_value(json_object_get(link, "href"));
 	int rc;
 
 	if (!href || strlen(href) > HREF_MAX)
@@ -122,8 +122,8 @@ int lfsaction_take(struct lfsaction *a, json_t *download, const char *base)
 	a->href = lfsurl_reachable(href, base);
 	if (!a->href)
 		return -EBADMSG;
-	rc = take_headers(a, json_object_get(download, "header"));
-	take_expiry(a, download);
+	rc = take_headers(a, json_object_get(link, "header"));
+	take_expiry(a, link);
 	a->ours = lfsurl_same_place(a->href, base);
 	return rc;
 }
@@ -164,13 +164,13 @@ static void spoil(struct lfsaction *a, const char *why)
 	snprintf(a->why, sizeof(a->why), "%s", why);
 }
 
-static int take_object(json_t *o, const char *base, struct lfsaction *a,
-		       uint32_t count)
+static int take_object(json_t *o, const char *base, const char *action,
+		       struct lfsaction *a, uint32_t count)
 {
 	const char *hex = json_string_value(json_object_get(o, "oid"));
 	json_t *error = json_object_get(o, "error");
-	json_t *download = json_object_get(json_object_get(o, "actions"),
-					   "download");
+	json_t *link = json_object_get(json_object_get(o, "actions"), action);
+	bool needed = !strcmp(action, "download");
 	json_t *size = json_object_get(o, "size");
 	uint8_t oid[LFS_OID_LEN];
 	int rc = 0;
@@ -187,16 +187,18 @@ static int take_object(json_t *o, const char *base, struct lfsaction *a,
 		else if (size && json_integer_value(size) !=
 					 (json_int_t)a[i].size)
 			spoil(&a[i], "the LFS server has another size");
-		else if (!json_is_object(download))
+		else if (!json_is_object(link) && needed)
 			spoil(&a[i], "the LFS server gives no link");
-		else if ((rc = lfsaction_take(&a[i], download, base)))
+		else if (json_is_object(link) &&
+			 (rc = lfsaction_take(&a[i], link, base)))
 			spoil(&a[i], "the LFS server gives a malformed link");
 	}
 	return rc == -ENOMEM ? rc : 0;
 }
 
 int lfsbatch_parse(const char *text, size_t n, const char *base,
-		   struct lfsaction *a, uint32_t count, const char **why)
+		   const char *action, struct lfsaction *a, uint32_t count,
+		   const char **why)
 {
 	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
 	const char *transfer = json_string_value(json_object_get(j, "transfer"));
@@ -223,7 +225,7 @@ int lfsbatch_parse(const char *text, size_t n, const char *base,
 	}
 	if (rc == 0)
 		json_array_foreach(objects, i, o) {
-			rc = take_object(o, base, a, count);
+			rc = take_object(o, base, action, a, count);
 			if (rc)
 				break;
 		}
@@ -292,8 +294,8 @@ int lfsserver_batch(struct lfs *s, struct lfsaction *a, uint32_t n)
 		return in_halves(s, a, n);
 	if (r.status != 200)
 		return lfsserver_error(s, "a batch", &r);
-	rc = lfsbatch_parse(r.text.p ? r.text.p : "", r.text.n, base, a, n,
-			    &why);
+	rc = lfsbatch_parse(r.text.p ? r.text.p : "", r.text.n, base,
+			    "download", a, n, &why);
 	if (rc == -EBADMSG) /* a proxy's page, or no LFS server at all */
 		return lfsfail(s, -EIO, "the LFS server's answer is no use: %s",
 			       why);

@@ -54,7 +54,7 @@ struct lfsaction { /* how to get one object */
 	uint64_t size;
 	int error; /* 0: the rest says how */
 	char why[200];
-	char *href;	    /* owned */
+	char *href;	    /* owned; NULL: there is nothing to do */
 	char **headers;	    /* owned, NULL-ended */
 	int64_t expires_at; /* seconds since 1970; INT64_MAX: never */
 	bool ours;	    /* it is on the API's own host: same login */
@@ -69,10 +69,12 @@ int lfsaction_take(struct lfsaction *a, json_t *link, const char *base);
 /* Ask for links to a[0..n), n at most LFSBATCH_MAX: oid and size are given, the
  * rest is filled in, an error each where the server says so. Blocking. */
 int lfsserver_batch(struct lfs *s, struct lfsaction *a, uint32_t n);
-/* Parse the answer to it; pure but for memory. base: the URL asked, for links
- * to replace hosts in. -EBADMSG with *why. */
+/* Parse the answer to a batch; pure but for memory. base: the URL asked, for links
+ * to replace hosts in. action: whose links, "download", "upload" or "verify"; a
+ * download must have one. -EBADMSG with *why. */
 int lfsbatch_parse(const char *text, size_t n, const char *base,
-		   struct lfsaction *a, uint32_t count, const char **why);
+		   const char *action, struct lfsaction *a, uint32_t count,
+		   const char **why);
 /* A batch's request: one object more; the text, NULL without memory (takes
  * objects; the caller frees). ref may be NULL. */
 void lfsbatch_add(json_t *objects, const uint8_t oid[LFS_OID_LEN],

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define UPLOAD_MS 3600000u /* of one object */
@@ -62,13 +63,16 @@ static int perform(struct lfs *s, const struct lfsaction *a, const char *base,
 		       : s->host->http(s->host, x);
 }
 
+/* -ESTALE: another link may do. */
 static int refused(struct lfs *s, const struct lfsupload *u, const char *what,
 		   int status)
 {
+	bool gone = status == 401 || status == 403 || status == 404 ||
+		    status == 410;
 	char hex[LFS_OID_HEX + 1];
 
 	lfs_hex(u->oid, LFS_OID_LEN, hex);
-	return lfsfail(s, status == 401 || status == 403 ? -EACCES : -EIO,
+	return lfsfail(s, gone ? -ESTALE : -EIO,
 		       "the LFS server answers %d to %s of object %s", status,
 		       what, hex);
 }
@@ -120,94 +124,125 @@ static int verify(struct lfs *s, const struct lfsupload *u,
 
 /* -- many ------------------------------------------------------------------------------- */
 
-static int carry_out(struct lfs *s, const struct lfsupload *u, json_t *o,
+int lfsupload_parse(const char *text, size_t n, const char *base,
+		    struct lfsaction *up, struct lfsaction *check,
+		    uint32_t count, const char **why)
+{
+	int rc = lfsbatch_parse(text, n, base, "upload", up, count, why);
+
+	return rc ? rc
+		  : lfsbatch_parse(text, n, base, "verify", check, count, why);
+}
+
+static int carry_out(struct lfs *s, const struct lfsupload *u,
+		     const struct lfsaction *up, const struct lfsaction *check,
 		     const char *base)
 {
-	json_t *error = json_object_get(o, "error");
-	json_t *actions = json_object_get(o, "actions");
-	json_t *up = json_object_get(actions, "upload");
-	json_t *check = json_object_get(actions, "verify");
-	struct lfsaction a = { 0 };
+	const struct lfsaction *bad = up->error ? up : check;
+	char hex[LFS_OID_HEX + 1];
+	int rc;
+
+	if (!up->error && !up->href)
+		return 0; /* it has it */
+	lfs_hex(u->oid, LFS_OID_LEN, hex);
+	if (bad->error)
+		return lfsfail(s, bad->error == -EBADMSG ? -EIO : bad->error,
+			       "the LFS server refuses object %s: %s", hex,
+			       bad->why);
+	rc = put(s, u, up, base);
+	if (!rc && check->href)
+		rc = verify(s, u, check, base);
+	return rc;
+}
+
+/* A link that ran out while others were sent: it is asked for again. */
+static bool ran_out(const struct lfsaction *a)
+{
+	return a->href && a->expires_at <= (int64_t)time(NULL);
+}
+
+static int send_all(struct lfs *s, const struct lfsupload *all, size_t n,
+		    const struct lfsaction *up, const struct lfsaction *check,
+		    const char *base, size_t *ret_done)
+{
 	int rc = 0;
 
-	if (json_is_object(error))
-		return lfsfail(s, -EACCES, "the LFS server refuses an object: "
-			       "%lld %.100s", (long long)json_integer_value(
-					json_object_get(error, "code")),
-			       json_is_string(json_object_get(error, "message"))
-				       ? json_string_value(json_object_get(
-						error, "message"))
-				       : "");
-	if (!json_is_object(up))
-		return 0; /* it has it */
-	rc = lfsaction_take(&a, up, base);
-	if (!rc)
-		rc = put(s, u, &a, base);
-	lfsaction_done(&a);
-	if (!rc && json_is_object(check)) {
-		rc = lfsaction_take(&a, check, base);
-		if (!rc)
-			rc = verify(s, u, &a, base);
-		lfsaction_done(&a);
+	*ret_done = 0;
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (i && ran_out(&up[i]))
+			break;
+		rc = carry_out(s, &all[i], &up[i], &check[i], base);
+		*ret_done += !rc;
 	}
-	return rc == -EBADMSG ? lfsfail(s, -EIO, "the LFS server gives a "
-					"malformed link") : rc;
+	return rc;
 }
 
 static int answered(struct lfs *s, const struct lfsreply *r,
-		    const struct lfsupload *all, size_t n, const char *base)
+		    const struct lfsupload *all, size_t n, const char *base,
+		    size_t *ret_done)
 {
-	json_t *j = json_loadb(r->text.p ? r->text.p : "", r->text.n, 0, NULL);
-	const char *transfer = json_string_value(json_object_get(j, "transfer"));
-	json_t *objects = json_object_get(j, "objects"), *o;
-	int rc = 0;
+	struct lfsaction *up = calloc(2 * n, sizeof(*up)), *check;
+	const char *why;
+	int rc;
 
-	if (json_array_size(objects) < n ||
-	    (transfer && strcmp(transfer, "basic")))
-		rc = lfsfail(s, -EIO, "the LFS server's answer to a batch is "
-			     "no use");
-	for (size_t i = 0; !rc && i < n; i++) {
-		char hex[LFS_OID_HEX + 1];
-		bool told = false;
-		size_t k;
-
-		lfs_hex(all[i].oid, LFS_OID_LEN, hex);
-		json_array_foreach(objects, k, o) {
-			const char *oid = json_string_value(
-				json_object_get(o, "oid"));
-
-			if (rc || told || !oid || strcasecmp(oid, hex) != 0)
-				continue;
-			told = true;
-			rc = carry_out(s, &all[i], o, base);
-		}
-		if (!rc && !told)
-			rc = lfsfail(s, -EIO, "the LFS server says nothing of "
-				     "object %s", hex);
+	if (!up)
+		return lfs_nomem(s);
+	check = up + n;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(up[i].oid, all[i].oid, LFS_OID_LEN);
+		memcpy(check[i].oid, all[i].oid, LFS_OID_LEN);
+		up[i].size = check[i].size = all[i].size;
 	}
-	json_decref(j);
+	rc = lfsupload_parse(r->text.p ? r->text.p : "", r->text.n, base, up,
+			     check, (uint32_t)n, &why);
+	if (rc == -EBADMSG)
+		rc = lfsfail(s, -EIO, "the LFS server's answer to a batch for "
+			     "an upload is no use: %s", why);
+	else if (!rc)
+		rc = send_all(s, all, n, up, check, base, ret_done);
+	for (size_t i = 0; i < 2 * n; i++)
+		lfsaction_done(&up[i]);
+	free(up);
 	return rc;
+}
+
+/* *most: how many the server takes at once. */
+static int some(struct lfs *s, const char *ref, const struct lfsupload *all,
+		size_t n, size_t *most, size_t *ret_done)
+{
+	struct lfsreply r __attribute__((cleanup(lfsreply_done))) = { 0 };
+	auto_free char *body = NULL, *base = NULL;
+	int rc;
+
+	*ret_done = 0;
+	if (n > *most)
+		n = *most;
+	body = request(all, n, ref);
+	rc = body ? lfsserver_url(s, &base) : lfs_nomem(s);
+	if (!rc)
+		rc = lfsserver_call(s, "objects/batch", body, &r);
+	if (!rc && r.status == 413 && n > 1) {
+		*most = n / 2;
+		return 0;
+	}
+	if (!rc && r.status != 200)
+		rc = lfsserver_error(s, "a batch for an upload", &r);
+	return rc ? rc : answered(s, &r, all, n, base, ret_done);
 }
 
 int lfs_upload(struct lfs *s, const char *ref, const struct lfsupload *all,
 	       size_t n)
 {
+	size_t most = LFSBATCH_MAX, again = SIZE_MAX, done;
 	int rc = 0;
 
-	for (size_t at = 0; !rc && at < n; at += LFSBATCH_MAX) {
-		struct lfsreply r __attribute__((cleanup(lfsreply_done))) = {
-			0 };
-		size_t some = n - at < LFSBATCH_MAX ? n - at : LFSBATCH_MAX;
-		auto_free char *body = request(all + at, some, ref);
-		auto_free char *base = NULL;
-
-		rc = body ? lfsserver_url(s, &base) : lfs_nomem(s);
-		if (!rc)
-			rc = lfsserver_call(s, "objects/batch", body, &r);
-		if (!rc && r.status != 200)
-			rc = lfsserver_error(s, "a batch for an upload", &r);
-		if (!rc)
-			rc = answered(s, &r, all + at, some, base);
+	for (size_t at = 0; !rc && at < n;) {
+		rc = some(s, ref, all + at, n - at, &most, &done);
+		at += done;
+		if (rc == -ESTALE && at != again) {
+			again = at;
+			rc = 0;
+		}
 	}
 	return rc;
 }

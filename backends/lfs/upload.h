@@ -14,8 +14,14 @@ struct lfsupload {
 	uint64_t size;
 	const char *path; /* a file with just that content; borrowed */
 };
+/* The answer to a batch for an upload: the links of each object, as of
+ * lfsbatch_parse; those without href are not wanted. */
+int lfsupload_parse(const char *text, size_t n, const char *base,
+		    struct lfsaction *up, struct lfsaction *check,
+		    uint32_t count, const char **why);
 /* Those the server has are not sent. ref: what the commit goes to
- * ("refs/heads/main"). Each object once. Blocking; the first failure ends it. */
+ * ("refs/heads/main"). Each object once. A link that ran out is asked for again.
+ * Blocking; the first failure ends it. */
 int lfs_upload(struct lfs *s, const char *ref, const struct lfsupload *all,
 	       size_t n);
 

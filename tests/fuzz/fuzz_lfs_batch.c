@@ -16,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(a[0].oid, 0x11, sizeof(a[0].oid));
 	memset(a[1].oid, 0x22, sizeof(a[1].oid));
 	a[0].size = a[1].size = 1;
-	rc = lfsbatch_parse((const char *)data, size, "https://h:1/x", a, 2,
-			    &why);
+	rc = lfsbatch_parse((const char *)data, size, "https://h:1/x",
+			    "download", a, 2, &why);
 	assert(rc == 0 || (rc == -EBADMSG && why));
 	for (int i = 0; i < 2; i++) {
 		assert(rc || a[i].error || a[i].href);

@@ -13,7 +13,8 @@ set -euo pipefail
 LFS_PORT=$(free_port)
 antares_workspace "lfs_url = \"http://127.0.0.1:$LFS_PORT/lfs\""
 antares_setup --push-token s3cret
-start_lfs_server "$SCRATCH" "$SCRATCH/objects" --strict-mono --host "0.0.0.0:$LFS_PORT"
+start_lfs_server "$SCRATCH" "$SCRATCH/objects" --strict-mono --batch-max 1 \
+    --host "0.0.0.0:$LFS_PORT"
 R=$SCRATCH/repo
 git -C "$R" lfs install --local >/dev/null
 printf '*.bin filter=lfs diff=lfs merge=lfs -text\n' >"$R/.gitattributes"
@@ -88,6 +89,8 @@ lfs_obedient
 bytes "$top/a.bin" 90000 again
 lfs_fault "{\"kind\": \"refuse\", \"code\": 403, \"times\": 1, \"oid\": \"$(oid_of "$top/a.bin")\"}"
 assert_contains "$(publish)" "LFS server refuses"
+# (and a link that ran out is asked for again, once)
+lfs_fault '{"kind": "expire", "times": 1}'
 git -C "$R" rev-parse -q --verify refs/pushed/2 >/dev/null && fail "it was pushed"
 call POST git/push '{"mono_path": "project"}' >"$SCRATCH/again"
 assert_contains "$(cat "$SCRATCH/again")" "Push successful"

@@ -2,7 +2,7 @@
 /* What an LFS server answers to a batch. */
 #include "core/base.h"
 
-#include "backends/lfs/server.h"
+#include "backends/lfs/upload.h"
 
 #include <check.h>
 #include <time.h>
@@ -23,7 +23,8 @@ static int parse(const char *text)
 		a[i].size = (uint64_t)i + 1;
 	}
 	why = NULL;
-	return lfsbatch_parse(text, strlen(text), BASE, a, 2, &why);
+	return lfsbatch_parse(text, strlen(text), BASE, "download", a, 2,
+			      &why);
 }
 
 static void done(void)
@@ -97,6 +98,58 @@ START_TEST(no_use)
 }
 END_TEST
 
+static struct lfsaction check[2];
+
+static int parse_upload(const char *text)
+{
+	for (int i = 0; i < 2; i++) {
+		lfsaction_done(&a[i]);
+		lfsaction_done(&check[i]);
+		memset(&a[i], 0, sizeof(a[i]));
+		ck_assert(lfs_unhex(i ? B : A, LFS_OID_LEN, a[i].oid));
+		a[i].size = (uint64_t)i + 1;
+		check[i] = a[i];
+	}
+	why = NULL;
+	return lfsupload_parse(text, strlen(text), BASE, a, check, 2, &why);
+}
+
+START_TEST(uploads)
+{
+	/* one is wanted, and to be verified; the other one is there */
+	ck_assert_int_eq(parse_upload(
+		"{\"objects\":[{\"oid\":\"" A "\",\"size\":1,\"actions\":{"
+		"\"upload\":{\"href\":\"http://0.0.0.0:1/o\",\"expires_in\":"
+		"60},\"verify\":{\"href\":\"https://other/v\"}}},{\"oid\":\""
+		B "\",\"size\":2}]}"), 0);
+	ck_assert(!a[0].error && !check[0].error);
+	ck_assert_str_eq(a[0].href, "https://lfs.example:8443/o");
+	ck_assert_str_eq(check[0].href, "https://other/v");
+	ck_assert(a[0].ours && !check[0].ours);
+	ck_assert(a[0].expires_at < INT64_MAX);
+	ck_assert(!a[1].error && !a[1].href && !check[1].href);
+	/* refused, without what a terminal would do; not spoken of */
+	ck_assert_int_eq(parse_upload(
+		"{\"objects\":[{\"oid\":\"" A "\",\"size\":1,\"error\":{"
+		"\"code\":403,\"message\":\"n\\u001bo\\n\"}}]}"), 0);
+	ck_assert_int_eq(a[0].error, -EACCES);
+	ck_assert_ptr_nonnull(strstr(a[0].why, "403: no"));
+	ck_assert_int_eq(a[1].error, -EBADMSG);
+	/* another size; no link to follow */
+	ck_assert_int_eq(parse_upload(
+		"{\"objects\":[{\"oid\":\"" A "\",\"size\":7,\"actions\":{"
+		"\"upload\":{\"href\":\"http://h/o\"}}},{\"oid\":\"" B
+		"\",\"size\":2,\"actions\":{\"upload\":{\"href\":\"http://h/o\""
+		"},\"verify\":{\"href\":\"file:///x\"}}}]}"), 0);
+	ck_assert_int_eq(a[0].error, -EBADMSG);
+	ck_assert(!a[1].error && a[1].href);
+	ck_assert_int_eq(check[1].error, -EBADMSG);
+	ck_assert_int_eq(parse_upload("{\"objects\":1}"), -EBADMSG);
+	parse_upload("");
+	done();
+}
+END_TEST
+
 START_TEST(times)
 {
 	ck_assert_int_eq(lfs_time("1970-01-01T00:00:10Z"), 10);
@@ -120,6 +173,7 @@ int main(void)
 	tcase_add_test(t, good);
 	tcase_add_test(t, each_alone);
 	tcase_add_test(t, no_use);
+	tcase_add_test(t, uploads);
 	tcase_add_test(t, times);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
