@@ -10,12 +10,15 @@
 static char words[1024]; /* written before the handler is there */
 static size_t words_len;
 
-/* The action is the default again: on return the access is repeated, and ends
- * the process. */
-static void on_sigbus(int sig UNUSED, siginfo_t *info, void *context UNUSED)
+/* With the default action again the access is repeated on return, and ends the
+ * process. */
+static void on_sigbus(int sig, siginfo_t *info, void *context UNUSED)
 {
-	ssize_t n = write(STDERR_FILENO, words, words_len);
+	ssize_t n;
 
+	store_escape();
+	signal(sig, SIG_DFL);
+	n = write(STDERR_FILENO, words, words_len);
 	(void)n;
 	store_bus_note(info->si_addr);
 }
@@ -23,7 +26,7 @@ static void on_sigbus(int sig UNUSED, siginfo_t *info, void *context UNUSED)
 void sigbus_explain(const char *store_path)
 {
 	struct sigaction a = { .sa_sigaction = on_sigbus,
-			       .sa_flags = (int)SA_RESETHAND | SA_SIGINFO };
+			       .sa_flags = SA_NODEFER | SA_SIGINFO };
 
 	snprintf(words, sizeof(words),
 		 "scorpio: the daemon cannot go on\n"

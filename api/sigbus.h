@@ -2,15 +2,16 @@
 /*
  * sigbus.h - last words. The store is read through a map of its file, so a disk
  * that cannot be read, or a file that somebody else made shorter, is no error
- * code but SIGBUS: the process cannot go on. It says so, notes where it was (the
+ * code but SIGBUS. A thread that is inside the store gets out of it with "absent"
+ * (store_escape). Elsewhere the process cannot go on. It says so, notes where it was (the
  * next start sets a file aside that cannot be read there), and ends; what was
  * acknowledged in workspaces does not lie in the map.
  */
 #ifndef API_SIGBUS_H
 #define API_SIGBUS_H
 
-/* Once, early. Then SIGBUS still ends the process by its signal, but writes
- * three lines to standard error before. */
+/* Once, early. Where SIGBUS still ends the process it does so by its signal, but
+ * three lines are written to standard error before. */
 void sigbus_explain(const char *store_path);
 
 #endif

@@ -209,6 +209,7 @@ int store_env_open(struct store *s, uint64_t map)
 		flags |= MDB_RDONLY;
 	if (s->read_only && access(s->path, W_OK))
 		flags |= MDB_NOLOCK; /* ours keeps writers away */
+	mdb_env_set_assert(s->env, store_assertion);
 	mdb_env_set_maxdbs(s->env, DBI_COUNT + 4);
 	mdb_env_set_maxreaders(s->env, STORE_READERS_MAX);
 	rc = mdb_env_set_mapsize(s->env, map);
@@ -509,9 +510,9 @@ void store_close(struct store *s)
 	store_writer_stop(s);
 	store_readers_close(s);
 	store_old_close(s);
-	if (opened && !mdb_env_sync(s->env, 1))
+	if (opened && !s->left && !mdb_env_sync(s->env, 1))
 		store_state_mark(s, true, s->damage_seen);
-	if (s->env)
+	if (s->env && !s->left)
 		mdb_env_close(s->env);
 	store_state_unlock(s);
 	free_spaces(s);

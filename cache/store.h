@@ -70,6 +70,9 @@ const char *store_notice(const struct store *s);
 /* For a handler of SIGBUS: if the address lies in the map of the store that is
  * open for writing, note it for the next start. Async-signal-safe. */
 bool store_bus_note(const void *address);
+/* The same, first: if this thread is inside the store, it goes on there with
+ * "absent", and this does not return. No signal may be blocked that was not. */
+void store_escape(void);
 /* The directory. Borrowed. */
 const char *store_path(const struct store *s);
 

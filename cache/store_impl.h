@@ -10,6 +10,7 @@
  *	store_records.c what can be read of a damaged one
  *	store_swap.c   an new file instead of a damaged one, while in use
  *	store_salvage.c what a file that was set aside still says
+ *	store_guard.c  the way out of LMDB where a page is damaged
  *	store_read.c   read transactions and everything that reads
  *	store_write.c  the queue and the writer thread
  *	store_sync.c   the thread that syncs
@@ -33,6 +34,7 @@
 #include "core/error.h"
 
 #include <lmdb.h>
+#include <setjmp.h>
 
 #define STORE_FORMAT         1u
 #define STORE_MIN_BYTES      (8 * MiB)
@@ -76,7 +78,7 @@ struct read_slot; /* a cached read transaction of one thread */
 
 struct store_old { /* an environment that was replaced, until nobody reads it */
 	struct store_old *next;
-	MDB_env *env;
+	MDB_env *env; /* NULL: left behind, never to be closed */
 	uint64_t serial;
 };
 
@@ -100,6 +102,7 @@ struct store {
 	int64_t swap_after; /* writer thread; the last try failed */
 	uint32_t dropping;  /* atomic; damaged records not removed yet */
 	bool damage_marked; /* writer thread */
+	bool left; /* writer thread; env was left in a write transaction */
 	int64_t free_check_after; /* writer thread */
 	bool open_on_disk;  /* the same, and who opens and closes */
 
@@ -251,6 +254,27 @@ typedef int (*store_record_fn)(void *ctx, const void *key, size_t klen,
 			       const void *data, size_t len);
 int store_check_records(int fd, const char *db, bool all, int64_t deadline,
 			store_record_fn fn, void *ctx);
+
+/* -- store_guard.c ------------------------------------------------------- */
+
+/*
+ *	if (store_guarded(&g))
+ *		it was damaged; do not touch what was changed below
+ *	else
+ *		... LMDB, or its map; no lock taken; store_guard_pop(&g)
+ */
+struct store_guard {
+	sigjmp_buf at;
+	struct store_guard *outer;
+};
+#define store_guarded(g) (store_guard_push(g), sigsetjmp((g)->at, 0))
+void store_guard_push(struct store_guard *g);
+void store_guard_pop(const struct store_guard *g);
+bool store_guard_is_on(void); /* of this thread */
+/* No way out over what is between them. */
+struct store_guard *store_guard_off(void);
+void store_guard_on(struct store_guard *g);
+void store_assertion(MDB_env *env, const char *text); /* MDB_assert_func */
 
 /* -- store_read.c -------------------------------------------------------- */
 

@@ -280,7 +280,7 @@ static int mark_roots(struct marking *m, const struct buf *pins)
 	return 0;
 }
 
-int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
+static int mark_all(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 {
 	struct marking m = { .s = s, .set = ret };
 	struct buf pins = BUF_INIT;
@@ -294,6 +294,20 @@ int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 	pins_free(&pins);
 	if (!r)
 		*ret_chunks = m.chunks;
+	return r;
+}
+
+int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
+{
+	struct store_guard g;
+	int r;
+
+	if (store_guarded(&g)) { /* a read transaction is left behind */
+		__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
+		return fail(-EIO, "store: damaged below a pin");
+	}
+	r = mark_all(s, ret, ret_chunks);
+	store_guard_pop(&g);
 	return r;
 }
 

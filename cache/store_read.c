@@ -92,7 +92,7 @@ void store_env_replace(struct store *s, MDB_env *env)
 	struct store_old *o = xmalloc(sizeof(*o));
 	lock_scope(&readers);
 
-	*o = (struct store_old){ s->old, s->env, s->serial };
+	*o = (struct store_old){ s->old, s->left ? NULL : s->env, s->serial };
 	s->old = o;
 	__atomic_store_n(&s->env, env, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->serial, store_serial_next(), __ATOMIC_RELEASE);
@@ -120,7 +120,8 @@ void store_old_close(struct store *s)
 			continue;
 		}
 		*p = o->next;
-		mdb_env_close(o->env);
+		if (o->env)
+			mdb_env_close(o->env);
 		free(o);
 	}
 }
@@ -152,7 +153,7 @@ static int slot_new(struct store *s, struct read_slot **ret)
 	struct read_slot *slot;
 	MDB_txn *txn;
 	int rc, dead;
-	lock_scope(&readers);
+	lock_scope(&readers); /* the caller left no way out over it */
 
 	forget_closed(t);
 	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
@@ -187,7 +188,10 @@ int store_read_begin(struct store *s, struct store_reader *ret)
 		if (rc)
 			return store_mdb_fail(rc, "begin reading");
 	} else {
+		struct store_guard *was = store_guard_off();
+
 		rc = slot_new(s, &slot);
+		store_guard_on(was);
 		if (rc)
 			return rc;
 	}
@@ -227,8 +231,16 @@ static int get(struct store *s, MDB_txn *txn, enum store_dbi dbi, const void *k,
 	       size_t len, MDB_val *ret)
 {
 	MDB_val name = store_val(k, len);
+	struct store_guard g;
+	int rc;
 
-	return found(s, mdb_get(txn, s->dbi[dbi], &name, ret));
+	if (store_guard_is_on())
+		return found(s, mdb_get(txn, s->dbi[dbi], &name, ret));
+	if (store_guarded(&g))
+		return found(s, MDB_CORRUPTED);
+	rc = mdb_get(txn, s->dbi[dbi], &name, ret);
+	store_guard_pop(&g);
+	return found(s, rc);
 }
 
 int store_get(struct store_reader *r, enum store_dbi dbi, const void *k,
@@ -259,8 +271,8 @@ static int big_tree(struct store *s, const MDB_val *v, uint64_t seed,
 	return r;
 }
 
-int store_tree(struct store_reader *r, const struct store_key *k,
-	       struct tree_view *ret)
+static int read_tree(struct store_reader *r, const struct store_key *k,
+		     struct tree_view *ret)
 {
 	uint64_t seed = store_key_seed(k);
 	struct tree_view view;
@@ -281,8 +293,21 @@ int store_tree(struct store_reader *r, const struct store_key *k,
 	return 0;
 }
 
-int store_blob(struct store_reader *r, const struct store_key *k,
-	       struct blob_info *ret)
+int store_tree(struct store_reader *r, const struct store_key *k,
+	       struct tree_view *ret)
+{
+	struct store_guard g;
+	int rc;
+
+	if (store_guarded(&g))
+		return found(r->store, MDB_CORRUPTED);
+	rc = read_tree(r, k, ret);
+	store_guard_pop(&g);
+	return rc;
+}
+
+static int read_blob(struct store_reader *r, const struct store_key *k,
+		     struct blob_info *ret)
 {
 	struct codec_blob b;
 	MDB_val v;
@@ -303,6 +328,19 @@ int store_blob(struct store_reader *r, const struct store_key *k,
 		memcpy(ret->sha1, b.sha1, SHA1_LEN);
 	}
 	return 0;
+}
+
+int store_blob(struct store_reader *r, const struct store_key *k,
+	       struct blob_info *ret)
+{
+	struct store_guard g;
+	int rc;
+
+	if (store_guarded(&g))
+		return found(r->store, MDB_CORRUPTED);
+	rc = read_blob(r, k, ret);
+	store_guard_pop(&g);
+	return rc;
 }
 
 size_t store_seg_key(const struct store_key *k, uint32_t number,
@@ -456,8 +494,8 @@ static uint32_t chunk_len(const struct blob_info *b, uint32_t i)
 			     STORE_CHUNK_SIZE);
 }
 
-int64_t store_blob_read(struct store_reader *r, const struct store_key *k,
-			uint64_t off, void *buf, size_t len)
+static int64_t read_content(struct store_reader *r, const struct store_key *k,
+			    uint64_t off, void *buf, size_t len)
 {
 	struct seg_cache seg = { 0 };
 	struct blob_info b;
@@ -488,6 +526,19 @@ int64_t store_blob_read(struct store_reader *r, const struct store_key *k,
 		done += n;
 	}
 	return (int64_t)done;
+}
+
+int64_t store_blob_read(struct store_reader *r, const struct store_key *k,
+			uint64_t off, void *buf, size_t len)
+{
+	struct store_guard g;
+	int64_t n;
+
+	if (store_guarded(&g))
+		return found(r->store, MDB_CORRUPTED);
+	n = read_content(r, k, off, buf, len);
+	store_guard_pop(&g);
+	return n;
 }
 
 bool store_blob_present(struct store_reader *r, const struct store_key *k,

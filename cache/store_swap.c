@@ -162,6 +162,7 @@ static void go_on_with(struct store *s, const struct store *fresh)
 	store_bus_unwatch(s);
 	store_env_replace(s, fresh->env);
 	store_bus_watch(s);
+	s->left = false;
 	__atomic_store_n(&s->structure_bad, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->damage_seen, false, __ATOMIC_RELAXED);
 	s->damage_marked = false;

@@ -333,12 +333,31 @@ static int commit_with_room(struct store *s, struct batch *b)
 	return rc;
 }
 
+/* A part of the writer's work that a damaged page may end: an LMDB result. */
+static int guarded(struct store *s, int (*work)(struct store *, struct batch *),
+		   struct batch *b)
+{
+	struct store_guard g;
+	int rc;
+
+	if (s->left)
+		return MDB_CORRUPTED;
+	if (store_guarded(&g)) {
+		s->left = true;
+		__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
+		return MDB_CORRUPTED;
+	}
+	rc = work(s, b);
+	store_guard_pop(&g);
+	return rc;
+}
+
 static int run_batch(struct store *s, struct batch *b)
 {
-	int rc = commit_with_room(s, b);
+	int rc = guarded(s, commit_with_room, b);
 
 	if (store_is_structural(rc) && !store_swap(s, mdb_strerror(rc)))
-		rc = commit_with_room(s, b);
+		rc = guarded(s, commit_with_room, b);
 	if (rc == MDB_MAP_FULL)
 		return fail(-ENOSPC,
 			    "store: %s is full and nothing more can "
@@ -466,6 +485,26 @@ static bool is_damaged(struct store *s, bool writes)
 	return __atomic_load_n(&s->structure_bad, __ATOMIC_RELAXED);
 }
 
+static int gc(struct store *s, struct batch *b)
+{
+	struct store_op *op = b->head;
+
+	op->result = evict_to(s, op->size, op->ret);
+	return 0;
+}
+
+static int run_gc(struct store *s, struct batch *b)
+{
+	int rc = guarded(s, gc, b);
+
+	return rc ? store_mdb_fail(rc, "make room") : 0;
+}
+
+static int flush_use(struct store *s, struct batch *b UNUSED)
+{
+	return store_use_flush(s);
+}
+
 static void *writer_main(void *arg)
 {
 	struct store *s = arg;
@@ -477,17 +516,17 @@ static void *writer_main(void *arg)
 		if (is_damaged(s, b.head))
 			store_swap(s, "its structure");
 		if (b.head && b.head->kind == OP_GC)
-			b.head->result = evict_to(s, b.head->size, b.head->ret);
+			r = run_gc(s, &b);
 		else if (b.head)
 			r = run_batch(s, &b);
 		finish(s, &b, r);
 		mark_damage(s);
 		if (use_due(s)) {
-			store_use_flush(s);
+			guarded(s, flush_use, NULL);
 			s->use_flushed = now_ns();
 		}
 	}
-	store_use_flush(s);
+	guarded(s, flush_use, NULL);
 	return NULL;
 }
 
@@ -500,6 +539,7 @@ int store_writer_start(struct store *s)
 
 	s->use_flushed = now_ns();
 	sigfillset(&all); /* signals are for the threads that expect them */
+	sigdelset(&all, SIGBUS); /* but this is the thread's own */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = store_sync_start(s);
 	if (!r) {

@@ -42,13 +42,26 @@ daemon_answers || fail "the daemon died of a damaged store"
 scorpio_cli umount "$SCRATCH/m"
 stop_daemon
 
-# made shorter under a daemon that reads it in place: that is the end of the
-# process, in words; the next one brings the mount back and fetches again
+# made shorter under a daemon that reads it in place: it goes on with a new one
 start_daemon --no-keeper
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
 cat "$SCRATCH/m/d/r1" >/dev/null
 log=$SCRATCH/daemon-$DAEMON_PORT.log
 truncate -s 8192 "$db"
+within 60 diff -r "$SCRATCH/m" "$REPO" -x .git ||
+    fail "a reader saw that the store's file became shorter"
+kill -0 "$DAEMON_PID" || fail "the daemon ended"
+assert_contains "$(cat "$log")" "the store was damaged" "the log"
+
+# where nothing is left of it that is the end of the process, in words; the next
+# one brings the mount back and fetches again
+scorpio_cli umount "$SCRATCH/m"
+stop_daemon
+start_daemon --no-keeper
+mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
+cat "$SCRATCH/m/d/r1" >/dev/null
+log=$SCRATCH/daemon-$DAEMON_PORT.log
+truncate -s 0 "$db"
 code=0
 within 60 diff -r "$SCRATCH/m" "$REPO" -x .git >/dev/null 2>&1 || code=$?
 [ "$code" -ne 0 ] || fail "all was read from a file that has gone"
@@ -68,7 +81,7 @@ stop_daemon
 start_daemon
 mount_source "$FAULT_URL/repo.git" "$SCRATCH/m"
 cat "$SCRATCH/m/d/r1" >/dev/null
-truncate -s 8192 "$db"
+truncate -s 0 "$db"
 within 60 diff -r "$SCRATCH/m" "$REPO" -x .git ||
     fail "a reader saw that the store's file became shorter"
 scorpio_cli umount "$SCRATCH/m"

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What makes LMDB end the process, under a store in use: an assertion of it, and
+ * pages that cannot be read. It goes on, and nothing wrong is read. */
+#include "tests/unit/store_test.h"
+
+#include <signal.h>
+
+#define COUNT 400u
+#define SIZE  700u
+#define PAGE  4096u
+#define WAIT  60000 /* ms */
+
+static struct fixture f;
+
+static void on_sigbus(int sig)
+{
+	store_escape();
+	signal(sig, SIG_DFL);
+}
+
+static void fill(void)
+{
+	struct sigaction a = { .sa_handler = on_sigbus,
+			       .sa_flags = SA_NODEFER };
+
+	sigaction(SIGBUS, &a, NULL);
+	fixture_open(&f, 32 * MiB);
+	for (unsigned i = 0; i < COUNT; i++)
+		put_ok(&f, i, SIZE, SCORPIO_ID_SHA256, true);
+	ok(store_flush(f.s, DEADLINE_NONE));
+}
+
+static int data_fd(void)
+{
+	cleanup_free char *path = xasprintf("%s/data.mdb", f.dir);
+	int fd = open(path, O_RDWR);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* Inner pages of trees say that they have one child: "NUMKEYS(mp) > 1". */
+static void break_branches(void)
+{
+	cleanup_fd int fd = data_fd();
+	const uint16_t one = 16 + 2;
+	uint8_t head[16];
+	unsigned n = 0;
+
+	for (uint64_t at = 2 * PAGE; pread(fd, head, 16, (off_t)at) == 16;
+	     at += PAGE) {
+		if (get_u64(head) != at / PAGE || get_u16(head + 10) != 1)
+			continue;
+		ck_assert_int_eq(pwrite(fd, &one, 2, (off_t)at + 12), 2);
+		n++;
+	}
+	ck_assert_uint_ge(n, 1);
+}
+
+static void cut_short(void)
+{
+	cleanup_fd int fd = data_fd();
+
+	ck_assert_int_eq(ftruncate(fd, 2 * PAGE), 0);
+}
+
+static unsigned there(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < COUNT; i++)
+		n += (unsigned)look(&f, i, SIZE, SCORPIO_ID_SHA256);
+	return n;
+}
+
+/* Until what is put stays, as a fetch does that is tried again. */
+static void works_again(void)
+{
+	int64_t end = deadline_in_ms(WAIT);
+	int there_now = 0;
+
+	while (!there_now) {
+		ck_assert(now_ns() < end);
+		if (put(&f, 5000, SIZE, SCORPIO_ID_SHA256, true, NULL, NULL) ||
+		    store_flush(f.s, deadline_in_ms(WAIT)))
+			continue;
+		there_now = look(&f, 5000, SIZE, SCORPIO_ID_SHA256);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		put_ok(&f, i, SIZE, SCORPIO_ID_SHA256, true);
+	ok(store_flush(f.s, DEADLINE_NONE));
+	ck_assert_uint_eq(there(), COUNT);
+	fixture_reopen(&f);
+	ck_assert_uint_eq(there(), COUNT);
+	fixture_close(&f);
+}
+
+START_TEST(assertion_of_a_reader)
+{
+	fill();
+	break_branches();
+	ck_assert_uint_lt(there(), COUNT);
+	works_again();
+}
+END_TEST
+
+START_TEST(assertion_of_the_writer)
+{
+	fill();
+	break_branches();
+	works_again();
+}
+END_TEST
+
+START_TEST(short_file_of_a_reader)
+{
+	fill();
+	cut_short();
+	there(); /* none, or what was taken over */
+	works_again();
+}
+END_TEST
+
+START_TEST(short_file_of_the_writer)
+{
+	fill();
+	cut_short();
+	works_again();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("store_guard");
+
+	tcase_add_test(t, assertion_of_a_reader);
+	tcase_add_test(t, assertion_of_the_writer);
+	tcase_add_test(t, short_file_of_a_reader);
+	tcase_add_test(t, short_file_of_the_writer);
+	return run_suite("store_guard", t);
+}
