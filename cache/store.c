@@ -512,7 +512,9 @@ void store_close(struct store *s)
 	store_old_close(s);
 	if (opened && !s->left && !mdb_env_sync(s->env, 1))
 		store_state_mark(s, true, s->damage_seen);
-	if (s->env && !s->left)
+	if (s->env && s->left)
+		store_env_leave(s);
+	if (s->env)
 		mdb_env_close(s->env);
 	store_state_unlock(s);
 	free_spaces(s);

@@ -78,7 +78,7 @@ struct read_slot; /* a cached read transaction of one thread */
 
 struct store_old { /* an environment that was replaced, until nobody reads it */
 	struct store_old *next;
-	MDB_env *env; /* NULL: left behind, never to be closed */
+	MDB_env *env;
 	uint64_t serial;
 };
 
@@ -281,6 +281,8 @@ void store_assertion(MDB_env *env, const char *text); /* MDB_assert_func */
 void store_readers_close(struct store *s); /* every thread's */
 /* Whoever begins to read from now on reads in env. Writer thread. */
 void store_env_replace(struct store *s, MDB_env *env);
+/* At the end, where it must not be closed. */
+void store_env_leave(struct store *s);
 /* Close those replaced that nobody reads any more. Syncer, store_close. */
 void store_old_close(struct store *s);
 MDB_txn *store_reader_txn(const struct store_reader *r);

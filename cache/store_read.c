@@ -87,13 +87,31 @@ void store_readers_close(struct store *s)
 
 /* -- environments -------------------------------------------------------- */
 
-void store_env_replace(struct store *s, MDB_env *env)
+/* Those that were left in the middle: known, and never closed. */
+static struct store_old *left_behind; /* lock: readers */
+
+static void leave(struct store *s) /* lock: readers */
 {
+	struct store_old **list = s->left ? &left_behind : &s->old;
 	struct store_old *o = xmalloc(sizeof(*o));
+
+	*o = (struct store_old){ *list, s->env, s->serial };
+	*list = o;
+}
+
+void store_env_leave(struct store *s)
+{
 	lock_scope(&readers);
 
-	*o = (struct store_old){ s->old, s->left ? NULL : s->env, s->serial };
-	s->old = o;
+	leave(s);
+	s->env = NULL;
+}
+
+void store_env_replace(struct store *s, MDB_env *env)
+{
+	lock_scope(&readers);
+
+	leave(s);
 	__atomic_store_n(&s->env, env, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->serial, store_serial_next(), __ATOMIC_RELEASE);
 }
@@ -120,8 +138,7 @@ void store_old_close(struct store *s)
 			continue;
 		}
 		*p = o->next;
-		if (o->env)
-			mdb_env_close(o->env);
+		mdb_env_close(o->env);
 		free(o);
 	}
 }
