@@ -9,6 +9,7 @@ VARIANT   ?= release
 PREFIX    ?= /usr/local
 LIBDIR    ?= $(PREFIX)/lib
 PLUGINDIR ?= $(LIBDIR)/scorpio/plugins
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
 OUT       := $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
 O         := $(OUT)/obj
 Q         := $(if $(V),,@)
@@ -207,11 +208,14 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m755 $(PLUGINS) $(DESTDIR)$(PLUGINDIR)/
 	install -m644 scorpio.toml.template $(DESTDIR)$(PREFIX)/share/scorpio/
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' packaging/systemd/scorpio@.service > $(DESTDIR)$(UNITDIR)/scorpio@.service
 	printf 'plugindir=%s\nabi=1\nName: scorpio\nDescription: headers for scorpio plugins\nVersion: %s\nCflags: -I%s\nLibs:\n' \
 		'$(PLUGINDIR)' '$(VERSION)' '$(PREFIX)/include' > $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/scorpio $(DESTDIR)$(LIBDIR)/scorpio $(DESTDIR)$(PREFIX)/share/scorpio
 	rm -f $(DESTDIR)$(PREFIX)/bin/scorpio $(DESTDIR)$(PREFIX)/bin/antares $(DESTDIR)$(PREFIX)/bin/scorpio-check-backend $(DESTDIR)$(PREFIX)/bin/scorpio-fsmonitor $(DESTDIR)$(LIBDIR)/pkgconfig/scorpio.pc
+	rm -f $(DESTDIR)$(UNITDIR)/scorpio@.service
 	rm -f $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1))
 clean: ## remove build/
 	rm -rf build compile_commands.json

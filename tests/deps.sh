@@ -16,7 +16,7 @@ BUILD="gcc g++ make pkg-config git check libfuse3-dev fuse3
     liblzma-dev libbz2-dev libbrotli-dev"
 TEST="python3 curl jq gettext-base lighttpd git-lfs attr iproute2 psmisc strace shellcheck
     procps xz-utils zstd ca-certificates nix-bin cmake ninja-build bazel-bootstrap faketime
-    python3-venv btrfs-progs"
+    python3-venv btrfs-progs systemd"
 # Debian's, unless there is another one
 command -v npm >/dev/null || TEST="$TEST npm"
 BENCH="buildah debootstrap qemu-user-static flex bison bc libelf-dev rsync nginx-light"

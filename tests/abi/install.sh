@@ -17,7 +17,8 @@ make -s -C "$SCORPIO_SRC" install DESTDIR="$dest" >"$SCRATCH/make.log" 2>&1 ||
     fail "make install: $(tail -n5 "$SCRATCH/make.log")"
 for f in bin/scorpio bin/scorpio-check-backend include/scorpio/plugin.h \
     lib/pkgconfig/scorpio.pc share/scorpio/scorpio.toml.template \
-    lib/scorpio/plugins/hello.so share/man/man1/scorpio.1; do
+    lib/scorpio/plugins/hello.so share/man/man1/scorpio.1 \
+    lib/systemd/system/scorpio@.service; do
     [ -e "$dest/usr/local/$f" ] || fail "not installed: $f"
 done
 
