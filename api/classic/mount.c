@@ -243,6 +243,7 @@ int classic_mount(struct classic *c, const char *path, const char *cl,
 	if (!rc)
 		rc = classic_begin(c);
 	if (rc) {
+		note(c, ret_id, NULL, rc);
 		cwork_free(w);
 		return rc;
 	}

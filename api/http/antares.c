@@ -92,7 +92,8 @@ static int get_health(struct request *r)
 		"mount.v1", "ready.v1", "cl-live.v1", "changes.v1",
 		"worktree-base.v1", "refresh-plan.v1", "worktree.attach.v2",
 		"worktree.state.v2", "worktree.commit-finalize.v2",
-		"worktree.refresh.v2", "fork.materialize.v1", NULL,
+		"worktree.refresh.v2", "fork.materialize.v1", "fork.chain.v1",
+		NULL,
 	};
 	struct daemon *d = request_ctx(r);
 	json_t *v = json_object(), *list = json_array();
@@ -260,14 +261,14 @@ static int delete_cl(struct request *r)
 /* On the standalone program the same calls are at the root. */
 #define ROUTES(at)                                                             \
 	{ "GET", at "/health", get_health, ROUTE_PUBLIC },                     \
-	{ "POST", at "/mounts", post_mounts, 0 },                              \
+	{ "POST", at "/mounts", post_mounts, ROUTE_PLAIN },                    \
 	{ "GET", at "/mounts", get_mounts, 0 },                                \
 	{ "GET", at "/mounts/{id}", get_mount, 0 },                            \
 	{ "DELETE", at "/mounts/{id}", delete_mount, 0 },                      \
 	{ "GET", at "/mounts/by-job/{job}", get_job, 0 },                      \
 	{ "DELETE", at "/mounts/by-job/{job}", delete_job, 0 },                \
 	{ "GET", at "/mounts/{id}/ready", get_mount_ready, 0 },                \
-	{ "POST", at "/mounts/{id}/cl", post_cl, 0 },                          \
+	{ "POST", at "/mounts/{id}/cl", post_cl, ROUTE_PLAIN },                \
 	{ "DELETE", at "/mounts/{id}/cl", delete_cl, 0 },                      \
 	{ NULL, NULL, NULL, 0 }
 

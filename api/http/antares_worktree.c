@@ -427,13 +427,13 @@ static int post_refresh(struct request *r)
 #define ROUTES(at)                                                             \
 	{ "GET", at "/mounts/{id}/changes", get_changes, 0 },                  \
 	{ "GET", at "/mounts/{id}/worktree", get_worktree, 0 },                \
-	{ "POST", at "/mounts/{id}/worktree/base", post_base, 0 },             \
-	{ "POST", at "/mounts/{id}/worktree/refresh-plan", post_plan, 0 },     \
-	{ "POST", at "/mounts/{id}/fork", post_fork, 0 },                      \
-	{ "POST", at "/worktrees", post_worktrees, 0 },                        \
+	{ "POST", at "/mounts/{id}/worktree/base", post_base, ROUTE_PLAIN },   \
+	{ "POST", at "/mounts/{id}/worktree/refresh-plan", post_plan, ROUTE_PLAIN },\
+	{ "POST", at "/mounts/{id}/fork", post_fork, ROUTE_PLAIN },            \
+	{ "POST", at "/worktrees", post_worktrees, ROUTE_PLAIN },              \
 	{ "GET", at "/worktrees/{id}/state", get_state, 0 },                   \
-	{ "POST", at "/worktrees/{id}/commit-finalize", post_finalize, 0 },    \
-	{ "POST", at "/worktrees/{id}/refresh", post_refresh, 0 },             \
+	{ "POST", at "/worktrees/{id}/commit-finalize", post_finalize, ROUTE_PLAIN },\
+	{ "POST", at "/worktrees/{id}/refresh", post_refresh, ROUTE_PLAIN },   \
 	{ NULL, NULL, NULL, 0 }
 
 const struct route antares_worktree_routes[] = { ROUTES("/antares") };

@@ -156,12 +156,12 @@ static int post_config(struct request *r)
 }
 
 const struct route classic_routes[] = {
-	{ "POST", "/api/fs/mount", post_mount, 0 },
+	{ "POST", "/api/fs/mount", post_mount, ROUTE_PLAIN },
 	{ "GET", "/api/fs/select/{id}", get_select, ROUTE_CHANGES },
 	{ "GET", "/api/fs/mpoint", get_mpoint, 0 },
-	{ "POST", "/api/fs/unmount", post_unmount, 0 },
-	{ "POST", "/api/fs/umount", post_unmount, 0 },
+	{ "POST", "/api/fs/unmount", post_unmount, ROUTE_PLAIN },
+	{ "POST", "/api/fs/umount", post_unmount, ROUTE_PLAIN },
 	{ "GET", "/api/config", get_config, 0 },
-	{ "POST", "/api/config", post_config, 0 },
+	{ "POST", "/api/config", post_config, ROUTE_PLAIN },
 	{ NULL, NULL, NULL, 0 },
 };

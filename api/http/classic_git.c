@@ -98,9 +98,9 @@ static int post_commit(struct request *r)
 
 const struct route classic_git_routes[] = {
 	{ "GET", "/api/git/status", get_status, 0 },
-	{ "POST", "/api/git/add", post_add, 0 },
-	{ "POST", "/api/git/commit", post_commit, 0 },
-	{ "POST", "/api/git/push", post_push, 0 },
-	{ "POST", "/api/git/reset", post_reset, 0 },
+	{ "POST", "/api/git/add", post_add, ROUTE_PLAIN },
+	{ "POST", "/api/git/commit", post_commit, ROUTE_PLAIN },
+	{ "POST", "/api/git/push", post_push, ROUTE_PLAIN },
+	{ "POST", "/api/git/reset", post_reset, ROUTE_PLAIN },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -160,6 +160,11 @@ static bool route_changes(const struct request *r)
 	return !(route->flags & ROUTE_READS);
 }
 
+static bool is_plain(const struct request *r)
+{
+	return r->match.route && (r->match.route->flags & ROUTE_PLAIN);
+}
+
 static bool authorize(struct request *r)
 {
 	struct auth_facts f = {
@@ -191,7 +196,9 @@ static bool authorize(struct request *r)
 	lock_drop(&r->server->lock);
 	p.token = token;
 	status = auth_check(&p, &f, &code);
-	if (status)
+	if (status == 415 && is_plain(r))
+		reply_plain(r, status, "%s", error_text(-EPERM));
+	else if (status)
 		reply_error(r, status, code, "%s", error_text(-EPERM));
 	return !status;
 }
@@ -208,8 +215,30 @@ static uint64_t body_max(const struct request *r)
 
 static void refuse_length(struct request *r)
 {
-	reply_error(r, 413, "TOO_LARGE", "a body may have %llu bytes at most",
-		    (unsigned long long)body_max(r));
+	static const char text[] = "a body may have %llu bytes at most";
+	unsigned long long max = body_max(r);
+
+	if (is_plain(r))
+		reply_plain(r, 413, text, max);
+	else
+		reply_error(r, 413, "TOO_LARGE", text, max);
+}
+
+/* Below upstream's addresses an unknown one is answered as upstream does. */
+static void refuse_path(struct request *r, int err)
+{
+	static const char *const tops[] = { "/antares/", "/api/fs/",
+					    "/api/git/" };
+	struct buf none = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tops); i++) {
+		if (err == -ENOENT &&
+		    !strncmp(r->target.path, tops[i], strlen(tops[i]))) {
+			reply_text(r, 404, "text/plain; charset=utf-8", &none);
+			return;
+		}
+	}
+	reply_errno(r, err);
 }
 
 static bool length_ok(struct request *r)
@@ -261,7 +290,7 @@ static bool check(struct request *r)
 	if (e == -EPERM)
 		refuse_method(r, allow);
 	else if (e)
-		reply_errno(r, e);
+		refuse_path(r, e);
 	if (e || !length_ok(r))
 		return false;
 	r->close = false;

@@ -26,6 +26,7 @@ typedef int (*route_fn)(struct request *r);
 #define ROUTE_READS 4u   /* changes nothing although it is a POST */
 #define ROUTE_OPEN 8u    /* who may ask is decided by the handler */
 #define ROUTE_UPLOAD 16u /* the body goes to a file, of any type */
+#define ROUTE_PLAIN 32u  /* upstream's: wrong forms are refused in plain text */
 
 struct route {
 	const char *method; /* "GET" also answers HEAD */

@@ -31,6 +31,9 @@ a = api.row("GET", "/health", 200, {
     "protocol_version": int, "service": str, "service_version": str,
     "capabilities": [str]})
 check(a.kind == "application/json", "health is JSON")
+check({"mount.v1", "ready.v1", "changes.v1", "worktree-base.v1", "refresh-plan.v1",
+       "worktree.attach.v2", "worktree.state.v2", "worktree.commit-finalize.v2",
+       "worktree.refresh.v2"} <= set(a.json["capabilities"]), a.text)
 check("Deprecation" not in a.headers, "antares is not deprecated")
 root.row("GET", "/health", 200, {"status": "ok", "version": str,
                                  "uptime_secs": int, "mount_count": (int, None)})
@@ -42,14 +45,16 @@ api.row("POST", "/mounts", 422, str, {})
 api.row("POST", "/mounts", 422, str, {"path": 7})
 api.row("POST", "/mounts", 422, str, {"path": None})
 api.row("POST", "/mounts", 422, str, {"path": "/", "job_id": 7})
-api.row("POST", "/mounts", 415, ANY, '{"path":"/"}', kind="text/plain")
-api.row("POST", "/mounts", 415, ANY, '{"path":"/"}', kind=None)
+api.row("POST", "/mounts", 415, str, '{"path":"/"}', kind="text/plain")
+api.row("POST", "/mounts", 415, str, '{"path":"/"}', kind=None)
+api.row("POST", "/worktrees", 415, str, '{"repo_path":"/"}', kind="text/plain")
+api.row("POST", "/mounts/%s/cl" % NO, 415, str, '{"cl":"x"}', kind=None)
 api.row("POST", "/mounts", 413, ANY, '{"path":"' + "x" * (2 << 20) + '"}')
 for method, tail in (("GET", ""), ("DELETE", ""), ("GET", "/ready"),
                      ("DELETE", "/cl")):
     api.row(method, "/mounts/not-a-uuid" + tail, 400, str)
 api.row("POST", "/mounts/not-a-uuid/cl", 400, str, {"cl": "X"})
-root.row("GET", "/antares/nothing", 404, ANY)
+root.row("GET", "/antares/nothing", 404, b"")
 root.row("PUT", "/antares/mounts", 405, ANY)
 check("GET" in root.call("PUT", "/antares/mounts").headers["Allow"], "Allow")
 
@@ -148,6 +153,10 @@ m = api.row("POST", "/mounts", 200, MOUNTED, {
 check(m["mountpoint"] == SCRATCH + "/mine", str(m))
 api.error("POST", "/mounts", 400, "INVALID_REQUEST", {
     "path": "/project", "job_id": "four", "mountpoint": SCRATCH + "/mine"})
+os.mkdir(SCRATCH + "/full")
+open(SCRATCH + "/full/x", "w").close()
+api.error("POST", "/mounts", 400, "INVALID_REQUEST", {
+    "path": "/project", "job_id": "four", "mountpoint": SCRATCH + "/full"})
 api.row("DELETE", "/mounts/by-job/three", 200, dict(STATUS, state="Unmounted"))
 check(os.path.isdir(SCRATCH + "/mine"), "a directory that was there stays")
 

@@ -29,6 +29,8 @@ check({a.status for a in got} == {404}, str([a.status for a in got]))
 got = at_once(6, lambda i: api.call("DELETE", "/mounts/by-job/mixed"))
 check(sorted(a.status for a in got)[0] == 200 and
       [a.status for a in got].count(200) == 1, str([a.status for a in got]))
+check({(a.status, a.json.get("code")) for a in got if a.status != 200} <=
+      {(400, "INVALID_REQUEST"), (404, "NOT_FOUND")}, str([a.text for a in got]))
 # thirty jobs
 begin = time.monotonic()
 got = at_once(30, lambda i: api.call("POST", "/mounts", {"path": "/", "job_id": "m%d" % i}))
@@ -85,6 +87,13 @@ umount -l "$dir"
 failed() { curl -fsS --noproxy '*' -m 30 "$ANTARES/mounts/by-job/cl" | grep -q '"Failed"'; }
 wait_until 20 failed
 api_py <<'END'
+m = api.call("GET", "/mounts/by-job/cl").json
+check(list(m["state"]) == ["Failed"] and m["state"]["Failed"]["reason"], str(m))
+check(api.call("GET", "/mounts/%s/ready" % m["mount_id"]).json["ready"] is False, "not ready")
+api.error("POST", "/mounts", 400, "INVALID_REQUEST",
+          {"path": "/project", "job_id": "cl", "cl": "CL7"})
+api.error("POST", "/mounts/%s/cl" % m["mount_id"], 400, "INVALID_REQUEST", {"cl": "CL7"})
+api.error("DELETE", "/mounts/%s/cl" % m["mount_id"], 400, "INVALID_REQUEST")
 check(api.call("DELETE", "/mounts/by-job/cl").json["state"] == "Unmounted", "removed")
 check(api.call("DELETE", "/mounts/by-job/race").json["state"] == "Unmounted", "removed")
 for d in ("mnt", "upper", "cl"):

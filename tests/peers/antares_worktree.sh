@@ -63,6 +63,29 @@ for tail, body in (("commit-finalize", {"expected_base_revision": BASE,
 api.error("GET", "/worktrees/%s/state" % NO, 404, "NOT_FOUND")
 clean = api.row("GET", "/mounts/%s/worktree" % id, 200, dict(TREE, dirty=False)).json
 
+# -- binding: not one with changes, not to nowhere
+other = api.row("POST", "/mounts", 200, ANY, {"path": "/project", "job_id": "other"}).json
+oid_, odir = other["mount_id"], other["mountpoint"]
+got = api.row("POST", "/mounts/%s/worktree/refresh-plan" % oid_, 200, ANY,
+              {"expected_base_revision": BASE, "target_revision": NEXT}).json
+check(got["disposition"] == "unbound" and got["current_base_revision"] is None, str(got))
+open(odir + "/mine", "w").write("mine")
+api.error("POST", "/mounts/%s/worktree/base" % oid_, 400, "INVALID_REQUEST",
+          {"base_revision": BASE})
+api.row("POST", "/mounts/%s/worktree/base" % oid_, 422, str, {})
+os.unlink(odir + "/mine")
+api.error("POST", "/mounts/%s/worktree/base" % oid_, 400, "INVALID_REQUEST",
+          {"base_revision": BASE, "vcs_pointer": {"commondir": "x", "worktree_id": "w"}})
+check(not os.path.exists(odir + "/.libra"), "nothing is written")
+api.row("DELETE", "/mounts/" + oid_, 200, ANY)
+
+# -- without a revision it is the latest
+os.mkdir(SCRATCH + "/wt3")
+got = api.row("POST", "/worktrees", 201, ANY, {
+    "repo_path": "/project", "mountpoint": SCRATCH + "/wt3", "job_id": "latest"}).json
+check(got["lower_revision"] == BASE and got["base_revision"] == BASE, str(got))
+api.row("DELETE", "/mounts/by-job/latest", 200, ANY)
+
 # -- changes
 def plan(expected, target, **more):
     return api.row("POST", "/mounts/%s/worktree/refresh-plan" % id, 200, {
@@ -109,7 +132,7 @@ f = api.row("POST", "/mounts/%s/fork" % id, 201, {
     "mount_id": UUID, "job_id": str, "path": SCRATCH + "/wt2", "source_mount_id": id,
     "mode": "materialize", "lower_chain": [str], "base_revision": BASE, "mount_state": ANY,
     "copy_stats": {"files": int, "bytes": int, "reflink_used": bool, "retries": int}},
-    {"mountpoint": SCRATCH + "/wt2"}).json
+    {"mountpoint": SCRATCH + "/wt2", "inherit_cl": True}).json
 api.row("POST", "/mounts/%s/fork" % id, 422, str, {"mode": "other"})
 api.error("POST", "/mounts/%s/fork" % id, 400, "INVALID_REQUEST",
           {"mode": "chain", "job_id": f["job_id"]})
@@ -175,6 +198,10 @@ got = refresh("switched", {"expected_base_revision": NEXT, "target_revision": BA
                            "require_clean": False})
 check(got["base_revision"] == BASE and open(dir + "deep/n50").read() == "50\n", str(got))
 check(open(dir + "private").read() == "private\n", "private changes stay")
+got = refresh("switched", {"expected_base_revision": BASE, "require_clean": False})
+check(got["base_revision"] == NEXT and open(dir + "deep/n50").read() == "theirs\n",
+      "to the latest, if no target is named: %s" % got)
+check(finalize("ready", new_base_revision=None)["base_revision"] == NEXT, "likewise")
 api.row("DELETE", "/mounts/" + id, 200, ANY)
 print(api.rows, "rows")
 END

@@ -55,6 +55,8 @@ row("GET", "/api/fs/select/nothing", dict(SELECT, status="Fail", task_status="no
 row("POST", "/api/fs/mount", str, {}, 422)
 row("POST", "/api/fs/mount", str, {"path": 1}, 422)
 row("POST", "/api/fs/mount", str, "{", 400)
+root.row("POST", "/api/fs/mount", 415, str, '{"path":"x"}', kind="text/plain")
+root.row("GET", "/lfs/locks", 404, ANY)
 row("POST", "/api/fs/unmount", str, {"inode": "x"}, 422)
 
 # -- a directory
@@ -62,7 +64,13 @@ w = mount("/project//deep/")
 check(w["path"] == "project/deep" and w["inode"] == os.stat(top + "project/deep").st_ino, str(w))
 for path in ("project/deep", "project", "project/deep/er"):
     check(refused(path)["message"] == "please unmount", path)
-check(refused("../x")["message"].startswith("Mount failed: "), "..")
+v = refused("../x")
+check(v["message"].startswith("Mount failed: "), "..")
+row("GET", "/api/fs/select/" + v["request_id"],
+    dict(SELECT, task_status="error", mount=None))
+row("GET", "/api/fs/select/" + v["request_id"],
+    dict(SELECT, status="Fail", task_status="not_found"))
+check(root.call("GET", "/health").json["mount_count"] == 1, "classic mounts are counted")
 check(refused("run")["message"].startswith("Mount failed: "), "a file")
 row("GET", "/api/fs/mpoint", {"status": "Success", "mounts": [w]})
 open(top + "project/deep/mine", "w").write("mine")
