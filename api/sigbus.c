@@ -23,6 +23,15 @@ static void on_sigbus(int sig, siginfo_t *info, void *context UNUSED)
 	store_bus_note(info->si_addr);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static void on_sigsegv(int sig, siginfo_t *info, void *context UNUSED)
+{
+	if (store_bus_inside(info->si_addr))
+		store_escape();
+	signal(sig, SIG_DFL);
+}
+#endif
+
 void sigbus_explain(const char *store_path)
 {
 	struct sigaction a = { .sa_sigaction = on_sigbus,
@@ -37,4 +46,8 @@ void sigbus_explain(const char *store_path)
 		 "fetched again; dmesg tells of a failing disk\n", store_path);
 	words_len = strlen(words);
 	sigaction(SIGBUS, &a, NULL);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	a.sa_sigaction = on_sigsegv; /* theirs has more to tell */
+	sigaction(SIGSEGV, &a, NULL);
+#endif
 }

@@ -73,6 +73,9 @@ bool store_bus_note(const void *address);
 /* The same, first: if this thread is inside the store, it goes on there with
  * "absent", and this does not return. No signal may be blocked that was not. */
 void store_escape(void);
+/* For a handler of SIGSEGV: does the address lie in that map? Then somebody wanted
+ * to write there, which nobody can: no harm is done. */
+bool store_bus_inside(const void *address);
 /* The directory. Borrowed. */
 const char *store_path(const struct store *s);
 

@@ -79,6 +79,12 @@ bool store_bus_note(const void *address)
 	return pwrite(s->lock_fd, line, n, (off_t)s->lock_text) == (ssize_t)n;
 }
 
+bool store_bus_inside(const void *address)
+{
+	return __atomic_load_n(&watched.store, __ATOMIC_ACQUIRE) &&
+	       (uintptr_t)address - watched.map < watched.bytes;
+}
+
 bool store_bus_readable(const struct store *s, uint64_t at)
 {
 	cleanup_free char *path = xasprintf("%s/data.mdb", s->path);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A damaged page has LMDB fail an assertion, or read where the file has nothing
- * (SIGBUS), and both end the process. Whoever reads holds nothing that would be
+ * A damaged page has LMDB fail an assertion, read where the file has nothing
+ * (SIGBUS), or write into its map because the page says that it is a copy
+ * (SIGSEGV), and each ends the process. Whoever reads holds nothing that would be
  * left behind, so the thread goes back to where it entered the store, and what it
  * asked for is not here. The writer leaves an environment behind that must not be
  * used again: it is never closed, and the file is replaced.
  *
- * Not for wild writes (SIGSEGV): what they did nobody knows.
+ * Not for any other SIGSEGV: what was written before it nobody knows.
  */
 #include "cache/store_impl.h"
 

@@ -538,8 +538,10 @@ int store_writer_start(struct store *s)
 	int r;
 
 	s->use_flushed = now_ns();
+	s->threads = true; /* they look at it */
 	sigfillset(&all); /* signals are for the threads that expect them */
-	sigdelset(&all, SIGBUS); /* but this is the thread's own */
+	sigdelset(&all, SIGBUS); /* but these are the thread's own */
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = store_sync_start(s);
 	if (!r) {
@@ -548,7 +550,8 @@ int store_writer_start(struct store *s)
 			store_sync_stop(s);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	s->threads = !r;
+	if (r)
+		s->threads = false;
 	return r;
 }
 

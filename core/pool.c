@@ -83,6 +83,7 @@ static bool start_thread(struct pool *p)
 	pthread_attr_setstacksize(&a, STACK_BYTES);
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS); /* the thread's own: the store's way out */
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&id, &a, worker, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

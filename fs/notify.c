@@ -6,6 +6,7 @@
 #include "core/lock.h"
 #include "core/log.h"
 #include "fs/mount.h"
+#include "fs/session.h"
 
 struct job {
 	struct job *next;
@@ -155,6 +156,7 @@ int notify_send(struct mount *m, struct notices *n, int64_t deadline)
 	int rc;
 
 	lock_assert_none_held("a kernel notification");
+	assert(!session_serves()); /* it could wait for its own answer */
 	if (!n->n)
 		return 0;
 	rc = notifier_of(m, &t);

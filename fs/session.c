@@ -435,6 +435,11 @@ int workers_start(struct fs *f)
 	return 0;
 }
 
+bool session_serves(void)
+{
+	return self;
+}
+
 void worker_begins(const struct request *r)
 {
 	if (!self)

@@ -15,6 +15,8 @@ int session_own_io(struct mount *m, int fd);
 void session_peek(struct mount *m, const struct fuse_buf *buf);
 /* Give the request of this thread its number. */
 void session_mark(struct request *r);
+/* Does this thread take requests from the kernel? */
+bool session_serves(void);
 /* Make libfuse's session of a mount that outlived its daemon ready. */
 int session_revive(struct mount *m);
 struct request session_arrived(fuse_req_t req, enum op op, fuse_ino_t ino);

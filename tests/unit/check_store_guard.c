@@ -9,6 +9,11 @@
 #define SIZE  700u
 #define PAGE  4096u
 #define WAIT  60000 /* ms */
+#ifdef __SANITIZE_THREAD__
+#define WAY_OUT false /* it lets nobody out of a handler twice */
+#else
+#define WAY_OUT true
+#endif
 
 /* What was under way in an environment that is left behind is left there too. */
 __attribute__((visibility("default"))) int __lsan_is_turned_off(void);
@@ -19,18 +24,20 @@ int __lsan_is_turned_off(void)
 
 static struct fixture f;
 
-static void on_sigbus(int sig)
+static void on_signal(int sig, siginfo_t *info, void *context UNUSED)
 {
-	store_escape();
+	if (sig == SIGBUS || store_bus_inside(info->si_addr))
+		store_escape();
 	signal(sig, SIG_DFL);
 }
 
 static void fill(void)
 {
-	struct sigaction a = { .sa_handler = on_sigbus,
-			       .sa_flags = SA_NODEFER };
+	struct sigaction a = { .sa_sigaction = on_signal,
+			       .sa_flags = SA_NODEFER | SA_SIGINFO };
 
 	sigaction(SIGBUS, &a, NULL);
+	sigaction(SIGSEGV, &a, NULL);
 	fixture_open(&f, 32 * MiB);
 	for (unsigned i = 0; i < COUNT; i++)
 		put_ok(&f, i, SIZE, SCORPIO_ID_SHA256, true);
@@ -62,6 +69,20 @@ static void break_branches(void)
 		n++;
 	}
 	ck_assert_uint_ge(n, 1);
+}
+
+/* Leaves say that they are the writer's copies, of which there are none. */
+static void call_dirty(void)
+{
+	cleanup_fd int fd = data_fd();
+	const uint16_t dirty_leaf = 0x12;
+	uint8_t head[16];
+
+	for (uint64_t at = 2 * PAGE; pread(fd, head, 16, (off_t)at) == 16;
+	     at += PAGE)
+		if (get_u64(head) == at / PAGE && get_u16(head + 10) == 2)
+			ck_assert_int_eq(pwrite(fd, &dirty_leaf, 2,
+						(off_t)at + 10), 2);
 }
 
 static void cut_short(void)
@@ -136,13 +157,24 @@ START_TEST(short_file_of_the_writer)
 }
 END_TEST
 
+START_TEST(pages_that_call_themselves_dirty)
+{
+	fill();
+	call_dirty();
+	works_again();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("store_guard");
 
 	tcase_add_test(t, assertion_of_a_reader);
 	tcase_add_test(t, assertion_of_the_writer);
-	tcase_add_test(t, short_file_of_a_reader);
-	tcase_add_test(t, short_file_of_the_writer);
+	if (WAY_OUT) {
+		tcase_add_test(t, short_file_of_a_reader);
+		tcase_add_test(t, short_file_of_the_writer);
+		tcase_add_test(t, pages_that_call_themselves_dirty);
+	}
 	return run_suite("store_guard", t);
 }
