@@ -119,6 +119,25 @@ static inline void move(struct cnode *from, const char *a, struct cnode *to,
 	changes_edit_end(c);
 }
 
+/* Its content, by a content file of its own. */
+static inline struct cnode *write_file(struct cnode *n, const char *text)
+{
+	struct upper_fd fd;
+	struct stat st;
+	uint64_t file;
+
+	changes_edit(c);
+	file = changes_number(c);
+	ck_assert_int_eq(upper_create(c->upper, file, &fd), 0);
+	ck_assert_int_eq(fstat(fd.fd, &st), 0);
+	ck_assert_int_eq(changes_raise(c, n, file, &st), 0);
+	changes_edit_end(c);
+	ck_assert_int_eq(pwrite(fd.fd, text, strlen(text), 0), strlen(text));
+	ck_assert_int_eq(changes_wrote(c, n, fd.fd), 0);
+	upper_put(c->upper, &fd);
+	return n;
+}
+
 /* -- a picture of everything, to compare --------------------------------------- */
 
 static inline int by_name(const void *a, const void *b)

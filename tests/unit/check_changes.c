@@ -94,24 +94,6 @@ START_TEST(a_replaced_file_that_is_known_lives_on)
 }
 END_TEST
 
-static struct cnode *write_file(struct cnode *n, const char *text)
-{
-	struct upper_fd fd;
-	struct stat st;
-	uint64_t file;
-
-	changes_edit(c);
-	file = changes_number(c);
-	ck_assert_int_eq(upper_create(c->upper, file, &fd), 0);
-	ck_assert_int_eq(fstat(fd.fd, &st), 0);
-	ck_assert_int_eq(changes_raise(c, n, file, &st), 0);
-	changes_edit_end(c);
-	ck_assert_int_eq(pwrite(fd.fd, text, strlen(text), 0), strlen(text));
-	ck_assert_int_eq(changes_wrote(c, n, fd.fd), 0);
-	upper_put(c->upper, &fd);
-	return n;
-}
-
 START_TEST(content_files_say_size_and_time)
 {
 	struct cnode *n = write_file(make(c->root, "f", S_IFREG | 0600),
