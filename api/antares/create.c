@@ -77,7 +77,7 @@ static int understand(const struct antares_request *q, struct wish *w,
 	/* a blank job hides the build, as it always did */
 	w->job = trim(q->job ? q->job : q->build);
 	w->rev = trim(q->rev);
-	w->pinned = q->pinned || w->rev;
+	w->pinned = q->pinned;
 	w->unbound = q->bound_next;
 	w->fork_of = q->fork_of;
 	w->forked = q->forked;

@@ -19,6 +19,8 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#define CHAIN_MAX 200u /* ids of layers */
+
 /* -- copies --------------------------------------------------------------------------- */
 
 static int copy_file(const char *from, const char *to, const struct stat *st,
@@ -75,8 +77,11 @@ static int copy_one(const char *src, const char *dst, const struct wchange *c,
 		return remove(to) ? fail(-errno, "%s: %s", to, strerror(errno))
 				  : 0;
 	}
-	if (c->removed || lstat(from, &st))
+	if (c->removed)
 		return 0;
+	if (lstat(from, &st)) /* gone since */
+		return errno == ENOENT || errno == ENOTDIR
+			? 0 : fail(-errno, "%s: %s", from, strerror(errno));
 	make_room(to);
 	if (S_ISREG(st.st_mode))
 		return copy_file(from, to, &st, copied);
@@ -138,7 +143,7 @@ static int copied(struct antares *a, const struct antares_info *src,
 	return rc;
 }
 
-/* Both have the layer now. */
+/* Both have the layer now. Of more than CHAIN_MAX the oldest are not told. */
 static void seal(struct antares *a, const char *source, const char *child,
 		 char layer[FS_ID_LEN + 1])
 {
@@ -151,6 +156,8 @@ static void seal(struct antares *a, const char *source, const char *child,
 	n = amount_by_id(a, child);
 	chain = m && m->chain ? xasprintf("%s %s", layer, m->chain)
 			      : xstrdup(layer);
+	if (strlen(chain) > CHAIN_MAX * (FS_ID_LEN + 1))
+		chain[CHAIN_MAX * (FS_ID_LEN + 1) - 1] = '\0';
 	if (m) {
 		free(m->chain);
 		m->chain = xstrdup(chain);

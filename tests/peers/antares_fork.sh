@@ -125,7 +125,9 @@ api.row("POST", "/mounts/%s/worktree/base" % plain["mount_id"], 200, ANY,
 got = fork(plain["mount_id"], "three", shape=ANY)
 check(got["mode"] == "materialize" and got["mode_downgraded_from"] == "chain" and
       got["lower_chain"] == [], str(got))
-for id in (src, plain["mount_id"], got["mount_id"]):
+again = fork(got["mount_id"], "four", shape=ANY)
+check(again["mode"] == "materialize" and again["lower_chain"] == [], "nor is its fork")
+for id in (src, plain["mount_id"], got["mount_id"], again["mount_id"]):
     api.row("DELETE", "/mounts/" + id, 200, ANY)
 END
 
