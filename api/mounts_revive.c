@@ -35,13 +35,55 @@ static void revived(void *ctx, const struct fs_mount_request *r,
 	lock_take(&m->lock);
 	wanted_link(m, w);
 	lock_drop(&m->lock);
-	if (m->options.mounted)
-		m->options.mounted(m->options.ctx, i, r->source);
+}
+
+struct told {
+	char id[FS_ID_LEN + 1];
+	char *source;
+};
+
+static struct told *list_revived(struct mounts *m, size_t *ret_n)
+{
+	struct told *all = NULL;
+	size_t n = 0;
+	ranked_scope(&m->lock);
+
+	for (struct wanted *w = m->first; w; w = w->next) {
+		if (!w->revived)
+			continue;
+		all = xrealloc(all, (n + 1) * sizeof(*all));
+		memcpy(all[n].id, w->id, sizeof(all[n].id));
+		all[n++].source = xstrdup(w->source);
+	}
+	*ret_n = n;
+	return all;
+}
+
+/* Only when all go on: who is told of one may want those that belong to it, and
+ * would mount what is still to be revived. */
+static void tell_all(struct mounts *m)
+{
+	size_t n;
+	struct told *all = list_revived(m, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct fs_mount_info info;
+
+		if (!fs_find(m->options.fs, all[i].id, &info)) {
+			m->options.mounted(m->options.ctx, &info,
+					   all[i].source);
+			fs_mount_info_done(&info);
+		}
+		free(all[i].source);
+	}
+	free(all);
 }
 
 void mounts_revive(struct mounts *m)
 {
 	fs_revive(m->options.fs, revived, m);
+	if (m->options.mounted)
+		tell_all(m);
 }
 
 static void move(char **to, char **from)

@@ -128,7 +128,7 @@ served() {
 
 # the daemon dies, its keeper does not: what is open stays open
 exec 7>>"$SCRATCH/mount/project_CL7/held" 8>>"$SCRATCH/mount/project/deep/held"
-for i in 1 2; do
+for i in 1 2 3 4 5 6; do
     kill -KILL "$(daemon_process)"
     echo "$i" >&7
     echo "$i" >&8
