@@ -5,7 +5,8 @@
  * A notification may wait in the kernel for a page or a directory that a
  * request under way has locked. So they are sent by a thread of their own that
  * answers nothing and holds nothing; whoever answers requests never waits for
- * it.
+ * it (asserted). A request of the same inode may be in flight then: the kernel
+ * orders the two, names by the lock of the directory, attributes by their version.
  */
 #ifndef FS_NOTIFY_H
 #define FS_NOTIFY_H
