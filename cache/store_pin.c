@@ -146,25 +146,45 @@ static void pins_free(struct buf *pins)
 	buf_done(pins);
 }
 
+/* An LMDB result. */
+static int pins_read(struct store *s, MDB_txn *txn, struct buf *ret)
+{
+	MDB_cursor *volatile c = NULL;
+	MDB_cursor *open = NULL;
+	struct store_guard g;
+	MDB_stat st;
+	MDB_val k, v;
+	struct pin pin;
+	int rc;
+
+	if (store_guarded(&g)) {
+		if (c)
+			mdb_cursor_close(c);
+		store_doubt(s);
+		return MDB_CORRUPTED;
+	}
+	/* looks at its root page, which mdb_cursor_open would lose itself at */
+	rc = mdb_stat(txn, s->dbi[DBI_PIN], &st);
+	if (!rc)
+		rc = mdb_cursor_open(txn, s->dbi[DBI_PIN], &open);
+	c = open;
+	while (!rc && !(rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)))
+		if (parse_pin(&k, &v, &pin))
+			buf_put(ret, &pin, sizeof(pin));
+	if (c)
+		mdb_cursor_close(c);
+	store_guard_pop(&g);
+	return rc;
+}
+
 static int pins_load(struct store *s, struct buf *ret)
 {
 	struct store_reader r;
-	MDB_cursor *c;
-	MDB_val k, v;
-	struct pin pin;
 	int rc = store_read_begin(s, &r);
 
 	if (rc)
 		return rc;
-	rc = mdb_cursor_open(store_reader_txn(&r), s->dbi[DBI_PIN], &c);
-	if (rc) {
-		store_read_end(&r);
-		return store_mdb_fail(rc, "read the pins");
-	}
-	while (!(rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)))
-		if (parse_pin(&k, &v, &pin))
-			buf_put(ret, &pin, sizeof(pin));
-	mdb_cursor_close(c);
+	rc = pins_read(s, store_reader_txn(&r), ret);
 	store_read_end(&r);
 	return rc == MDB_NOTFOUND ? 0 : store_mdb_fail(rc, "read the pins");
 }
@@ -280,7 +300,7 @@ static int mark_roots(struct marking *m, const struct buf *pins)
 	return 0;
 }
 
-static int mark_all(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
+int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 {
 	struct marking m = { .s = s, .set = ret };
 	struct buf pins = BUF_INIT;
@@ -294,20 +314,6 @@ static int mark_all(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
 	pins_free(&pins);
 	if (!r)
 		*ret_chunks = m.chunks;
-	return r;
-}
-
-int store_pins_mark(struct store *s, struct mark_set *ret, uint64_t *ret_chunks)
-{
-	struct store_guard g;
-	int r;
-
-	if (store_guarded(&g)) { /* a read transaction is left behind */
-		__atomic_store_n(&s->structure_bad, true, __ATOMIC_RELAXED);
-		return fail(-EIO, "store: damaged below a pin");
-	}
-	r = mark_all(s, ret, ret_chunks);
-	store_guard_pop(&g);
 	return r;
 }
 
