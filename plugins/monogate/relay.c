@@ -98,7 +98,8 @@ static int on_data(void *ctx, const void *data, uint64_t n)
 	const char *p = data;
 
 	pthread_mutex_lock(&x->lock);
-	x->status = x->http.status;
+	if (!x->begun)
+		x->status = x->http.status;
 	x->begun = true;
 	while (n && !x->left) {
 		size_t room = RELAY_WINDOW - x->len;
