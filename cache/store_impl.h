@@ -267,7 +267,13 @@ struct store_guard {
 	sigjmp_buf at;
 	struct store_guard *outer;
 };
-#define store_guarded(g) (store_guard_push(g), sigsetjmp((g)->at, 0))
+#ifdef __SANITIZE_THREAD__
+#define STORE_SAVES_MASK 1 /* it blocks every signal while a handler runs */
+#else
+#define STORE_SAVES_MASK 0
+#endif
+#define store_guarded(g) \
+	(store_guard_push(g), sigsetjmp((g)->at, STORE_SAVES_MASK))
 void store_guard_push(struct store_guard *g);
 void store_guard_pop(const struct store_guard *g);
 bool store_guard_is_on(void); /* of this thread */
