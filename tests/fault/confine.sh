@@ -41,12 +41,13 @@ intrude() { # NAME - one that was not fetched before
     cat "$INTRUDER_LOG"
     scorpio_cli -q umount "$SCRATCH/h"
 }
+turn=0
 run_daemon() { # ARGS...
     rm -f "$SCRATCH/told"
     PATH=$SCRATCH/bin:$PATH start_daemon \
         --set plugins.load="$SCRATCH/intruder.so" "$@"
-    # a workspace: git is started for it
-    mount_source "$SCRATCH/repo" "$m" --workspace=w
+    # a workspace that is new: git is started for it
+    mount_source "$SCRATCH/repo" "$m" --workspace="w$((++turn))"
     assert_eq "$(cat "$m/file")" content
     # git is started beside the mount, not before it
     wait_until 30 grep -q '^umount2' "$SCRATCH/told"
