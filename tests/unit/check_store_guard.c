@@ -9,11 +9,6 @@
 #define SIZE  700u
 #define PAGE  4096u
 #define WAIT  60000 /* ms */
-#ifdef __SANITIZE_THREAD__
-#define WAY_OUT false /* it lets nobody out of a handler twice */
-#else
-#define WAY_OUT true
-#endif
 
 /* What was under way in an environment that is left behind is left there too. */
 __attribute__((visibility("default"))) int __lsan_is_turned_off(void);
@@ -171,10 +166,8 @@ int main(void)
 
 	tcase_add_test(t, assertion_of_a_reader);
 	tcase_add_test(t, assertion_of_the_writer);
-	if (WAY_OUT) {
-		tcase_add_test(t, short_file_of_a_reader);
-		tcase_add_test(t, short_file_of_the_writer);
-		tcase_add_test(t, pages_that_call_themselves_dirty);
-	}
+	tcase_add_test(t, short_file_of_a_reader);
+	tcase_add_test(t, short_file_of_the_writer);
+	tcase_add_test(t, pages_that_call_themselves_dirty);
 	return run_suite("store_guard", t);
 }
