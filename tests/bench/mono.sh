@@ -130,7 +130,7 @@ both() { # KIND
     row "$kind: 50 mounts at once, each by a program, median" \
         "$(calc "$(sort -n "$SCRATCH"/m/*.us | sed -n 25p) / 1000" 0)" " ms"
     for i in $(seq 50); do quietly scorpio_cli umount "$SCRATCH/m/$i"; done
-    at_once $kind
+    at_once "$kind"
     rm -rf "$SCRATCH/m"
     if [ "${BENCH_MONO_DIFF:-}" ]; then
         timed assert_same_tree "$MNT" "$TREE"
