@@ -10,20 +10,29 @@ set -euo pipefail
 requires root fuse git unshare nsenter systemctl systemd-analyze python3
 manager=/lib/systemd/systemd
 [ -x "$manager" ] || skip "no $manager"
-group=/sys/fs/cgroup/systemd
-[ -d "$group" ] || group=/sys/fs/cgroup
-group=$group/scorpio-test-$$
-mkdir "$group" 2>/dev/null || skip "no control group can be made"
-remove_group() { # and who is still in it
-    local left
-    left=$(find "$group" -name cgroup.procs -exec cat {} +)
-    # shellcheck disable=SC2086 # several
-    [ -z "$left" ] || kill -KILL $left 2>/dev/null || true
-    empty() { ! find "$group" -name cgroup.procs -exec cat {} + | grep -q .; }
+# what it takes for the root of all control groups is a group of ours
+top=/sys/fs/cgroup
+layout="$top:cgroup2:"
+[ ! -d $top/unified ] || # the older kind, with the newer one for who is left
+    layout="$top/systemd:cgroup:none,name=systemd $top/unified:cgroup2:"
+groups=()
+remove_group() { # and who is still in it, or was started again meanwhile
+    [ ${#groups[@]} -gt 0 ] || return 0
+    empty() {
+        local left
+        left=$(find "${groups[@]}" -name cgroup.procs -exec cat {} +)
+        # shellcheck disable=SC2086 # several
+        [ -z "$left" ] || { kill -KILL $left 2>/dev/null; false; }
+    }
     poll_until 20 empty || true
-    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 at_exit remove_group
+for l in $layout; do
+    mkdir "${l%%:*}/scorpio-test-$$" 2>/dev/null || skip "no control group can be made"
+    groups+=("${l%%:*}/scorpio-test-$$")
+    [ -w "${groups[-1]}/cgroup.procs" ] || skip "${l%%:*} is none of control groups"
+done
 
 # -- systemd, with nothing but our unit
 units=$SCRATCH/units
@@ -45,18 +54,26 @@ assert_eq "$verdict" "" "what systemd-analyze says"
 
 cat >"$SCRATCH/manager.sh" <<END
 set -e
-echo \$\$ >"$group/cgroup.procs"
+mount -t tmpfs none $top
+for l in $layout; do
+    IFS=: read -r at type options <<<"\$l"
+    mkdir -p "\$at"
+    mount -t "\$type" \${options:+-o "\$options"} none "\$at"
+done
 mount -t tmpfs none /run
 mkdir -p /run/systemd/system
 export XDG_RUNTIME_DIR="$SCRATCH/run" SYSTEMD_UNIT_PATH="$units" SYSTEMD_LOG_TARGET=console
 exec $manager --user --unit=basic.target
 END
-start systemd unshare -m --propagation private bash "$SCRATCH/manager.sh"
+# shellcheck disable=SC2016 # of the inner shell
+start systemd bash -c 'for g; do echo $$ >"$g/cgroup.procs" || exit; done
+    exec unshare -C -m --propagation private bash "$0"' "$SCRATCH/manager.sh" "${groups[@]}"
 systemd=$PID
 inside() { nsenter -t "$systemd" -m -- "$@"; }
 ctl() { inside env XDG_RUNTIME_DIR="$SCRATCH/run" systemctl --user "$@"; }
 alive() { ctl show -p Version >/dev/null 2>&1; }
-poll_until 60 alive || {
+decided() { alive || gone "$systemd"; }
+poll_until 60 decided && alive || {
     cat "$SCRATCH/systemd.log"
     skip "systemd does not run here"
 }
@@ -98,8 +115,9 @@ while not os.path.exists(stop):
     rounds += 1
     with open(m + "/mine", "w") as f:
         f.write("%d\n" % rounds)
-    with open(out, "w") as f:
+    with open(out + ".new", "w") as f:
         f.write("%d\n" % rounds)
+    os.rename(out + ".new", out)
 END
 start user nsenter -t "$systemd" -m -- python3 "$SCRATCH/user.py" "$m" \
     "$SCRATCH/stop" "$SCRATCH/rounds"
