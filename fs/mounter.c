@@ -26,6 +26,7 @@
 #define RUN_S 10
 #define MESSAGE_MAX (32 * 1024)
 #define ARGS_MAX 8
+#define ENV_MAX 1024
 #define SOCKET 3  /* the helper's */
 #define COMM "3"  /* fusermount3's, in its place */
 #define FDS_MAX 2 /* the answer, the device */
@@ -121,20 +122,29 @@ static void attend(const struct message *m)
 	_exit(0);
 }
 
+/* putenv takes a lock and the heap. */
+static void add_to_environment(void)
+{
+	static char comm[] = "_FUSE_COMMFD=" COMM;
+	static char *with[ENV_MAX + 1] = { comm };
+
+	for (size_t i = 1; i < ENV_MAX && environ[i - 1]; i++)
+		with[i] = environ[i - 1];
+	environ = with;
+}
+
 static void help(int sock)
 {
 	static struct message m; /* it is a process of its own */
-	static char comm[] = "_FUSE_COMMFD=" COMM;
 	sigset_t none;
 
 	/* 0, 1, 2 and the socket, nothing else that a daemon has */
 	if (sock != SOCKET && dup2(sock, SOCKET) < 0)
 		_exit(1);
 	fcntl(SOCKET, F_SETFD, FD_CLOEXEC);
-	if (close_range(SOCKET + 1, ~0u, 0) && errno != ENOSYS)
-		_exit(1);
+	closefrom(SOCKET + 1);
 	prctl(PR_SET_NAME, "scorpio-mounts");
-	putenv(comm);
+	add_to_environment();
 	signal(SIGINT, SIG_IGN); /* it ends when the daemon has */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -19,10 +19,11 @@ int mounter_start(void);
 bool mounter_is_used(void);
 /* Mount a new session at dir, by whoever does that here. options: of the mount,
  * as fuse_session_new was told them. -errno, with fusermount3's text if it has
- * one. Blocking, 10 s at most. */
+ * one. Blocking: fusermount3 is ended after 10 s, a helper that does not answer
+ * is waited for 22 s. */
 int mounter_mount(struct fuse_session *s, const char *dir,
 		  const char *options);
-/* fusermount3 -u. 0: it ran, *ret_status and what it said in error. */
+/* fusermount3 -u. 0: it ran, *ret_status and what it said in error. As long. */
 int mounter_unmount(const char *dir, bool lazy, int *ret_status, char *error,
 		    size_t cap);
 
