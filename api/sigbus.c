@@ -16,7 +16,8 @@ static void on_sigbus(int sig, siginfo_t *info, void *context UNUSED)
 {
 	ssize_t n;
 
-	store_escape();
+	if (info->si_code > 0) /* else sent by somebody: who knows in what */
+		store_escape();
 	signal(sig, SIG_DFL);
 	n = write(STDERR_FILENO, words, words_len);
 	(void)n;
