@@ -124,15 +124,18 @@ static int mark(struct walk *w, uint64_t page, uint64_t n)
 
 int check_page(struct walk *w, uint64_t page, uint8_t *buf, size_t n)
 {
-	ssize_t got = pread(w->fd, buf, n, (off_t)(page * w->m.page));
+	ssize_t got;
 
+	if (w->stop && __atomic_load_n(w->stop, __ATOMIC_RELAXED))
+		return -ECANCELED;
+	if (now_ns() > w->deadline) /* also where each read is an error */
+		return fail(-ETIMEDOUT, "store: the check took too long");
+	got = pread(w->fd, buf, n, (off_t)(page * w->m.page));
 	if (got != (ssize_t)n)
 		return got < 0 ? check_bad(w, page, strerror(errno))
 			       : check_bad(w, page, "beyond the end of the file");
 	if (get_u64(buf) != page)
 		return check_bad(w, page, "carries another number");
-	if (now_ns() > w->deadline)
-		return fail(-ETIMEDOUT, "store: the check took too long");
 	return 0;
 }
 
@@ -170,18 +173,28 @@ static int overflow_of(struct tree *t, const uint8_t *data, uint64_t len,
 	return 0;
 }
 
+static uint64_t data_len(const uint8_t *node)
+{
+	return get_u16(node) | (uint64_t)get_u16(node + 2) << 16;
+}
+
+uint64_t check_node_len(const uint8_t *node)
+{
+	return NODE_HEAD + (uint64_t)get_u16(node + 6) +
+	       (get_u16(node + 4) & NODE_BIG ? 8 : data_len(node));
+}
+
 int check_leaf(struct tree *t, uint64_t page, const uint8_t *node,
 		     size_t room)
 {
 	uint16_t flags = get_u16(node + 4), ksize = get_u16(node + 6);
-	uint64_t len = get_u16(node) | (uint64_t)get_u16(node + 2) << 16;
+	uint64_t len = data_len(node), overflow = 0;
 	const uint8_t *data = node + NODE_HEAD + ksize;
-	uint64_t there = flags & NODE_BIG ? 8 : len, overflow = 0;
 	int r;
 
 	if (flags & ~(NODE_BIG | NODE_SUB))
 		return check_bad(t->w, page, "a node with unknown flags");
-	if (there > room - NODE_HEAD - ksize)
+	if (check_node_len(node) > room)
 		return check_bad(t->w, page, "a node reaches outside");
 	if (flags & NODE_BIG) {
 		r = overflow_of(t, data, len, &overflow);

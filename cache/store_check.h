@@ -36,6 +36,7 @@ struct walk {
 	uint64_t pages; /* last_page + 1 */
 	uint8_t *seen;  /* bit a page: reached from a root */
 	int64_t deadline;
+	const int *stop; /* atomic; NULL: never */
 	const char *what;
 	bool lenient; /* what is damaged is passed over, and counted */
 	int damaged; /* at most one a page or record */
@@ -48,7 +49,7 @@ struct tree { /* one B-tree being walked */
 	/* every leaf node; node points at its header, len reaches page end */
 	int (*leaf)(struct tree *t, const uint8_t *node, const uint8_t *data,
 		    uint64_t len, uint64_t overflow);
-	struct records *records;
+	const struct store_records *records;
 };
 
 /* -EUCLEAN, with a text unless the walk is lenient. */
@@ -62,6 +63,8 @@ bool check_meta(const uint8_t *p, uint64_t file, struct meta *ret);
 int check_page(struct walk *w, uint64_t page, uint8_t *buf, size_t n);
 int check_shape(struct tree *t, uint64_t page, const uint8_t *p, unsigned level,
 		uint32_t *ret_count);
+/* What a leaf's node says that it takes of the page. */
+uint64_t check_node_len(const uint8_t *node);
 /* One leaf node that lies within its page as far as `room` bytes. */
 int check_leaf(struct tree *t, uint64_t page, const uint8_t *node, size_t room);
 int check_tree(struct tree *t);

@@ -8,7 +8,7 @@
  *	store_state.c  the lock, the clean-shutdown mark, setting aside
  *	store_check.c  structure of the data file, without LMDB
  *	store_records.c what can be read of a damaged one
- *	store_swap.c   an new file instead of a damaged one, while in use
+ *	store_swap.c   a new file instead of a damaged one, while in use
  *	store_salvage.c what a file that was set aside still says
  *	store_guard.c  the way out of LMDB where a page is damaged
  *	store_read.c   read transactions and everything that reads
@@ -249,11 +249,17 @@ int store_check_free(const char *path, int64_t deadline);
  * root leads to as well: of any database, or made up by whoever wrote a file's
  * content; only for records that prove themselves. Some come without a key and
  * longer than they are. A result of fn but 0 and -EUCLEAN ends it. Gives
- * how often something was damaged, or -EINVAL no root, -ETIMEDOUT. */
-typedef int (*store_record_fn)(void *ctx, const void *key, size_t klen,
-			       const void *data, size_t len);
-int store_check_records(int fd, const char *db, bool all, int64_t deadline,
-			store_record_fn fn, void *ctx);
+ * how often something was damaged, or -EINVAL no root, -ETIMEDOUT, -ECANCELED. */
+struct store_records {
+	const char *db;
+	bool all;
+	int64_t deadline;
+	const int *stop; /* atomic; NULL: never */
+	int (*fn)(void *ctx, const void *key, size_t klen, const void *data,
+		  size_t len);
+	void *ctx;
+};
+int store_check_records(int fd, const struct store_records *x);
 
 /* -- store_guard.c ------------------------------------------------------- */
 

@@ -18,12 +18,17 @@
 
 #define SMALL_NS    (5 * NS_PER_S)
 #define ROUND_BYTES (1 * MiB)
+#define ROUND_NS    (100 * NS_PER_MS)
 #define FLUSH_MS    60000
 #define NAP_NS      (10 * NS_PER_MS)
 #define NAP_MAX_NS  NS_PER_S
 #define SPARE       256u /* numbers that may have been given out and lost */
 #define COUNTERS_LEN (sizeof(STORE_COUNTERS) - 1)
 #define SPACES      (UINT16_MAX + 1u)
+
+struct salvage;
+typedef int (*take_fn)(struct salvage *g, const void *key, size_t klen,
+		       const void *data, size_t len);
 
 struct salvage {
 	struct store *s;
@@ -35,9 +40,10 @@ struct salvage {
 	pthread_t thread;
 	int stop, done; /* atomic */
 	int fd;
+	take_fn take; /* of the database under way */
 	struct mark_set big; /* blobs whose chunks are listed in segments */
 	bool again;          /* the second look at blobs: the big ones */
-	size_t bytes;        /* queued since the last flush */
+	size_t bytes;        /* queued since the last rest */
 	int64_t begun;       /* that round */
 	unsigned n_trees, n_blobs, n_chunks;
 	uint8_t plain[CODEC_CHUNK];
@@ -147,20 +153,28 @@ static int keep_numbers(struct small *x, struct store_counters *c, bool whole)
 	return store_counters_save(x->s, x->txn, c);
 }
 
+static int take_from(struct salvage *g, const char *db, struct small *x)
+{
+	const struct store_records from = { .db = db,
+					    .deadline = now_ns() + SMALL_NS,
+					    .fn = take_small,
+					    .ctx = x };
+
+	return store_check_records(g->fd, &from);
+}
+
 static int take_smalls(struct small *x, struct salvage *g)
 {
 	struct store_counters c = x->s->c;
 	int damaged, pins = 0;
 
 	x->dbi = DBI_META;
-	damaged = store_check_records(g->fd, "meta", false, now_ns() + SMALL_NS,
-				      take_small, x);
+	damaged = take_from(g, "meta", x);
 	if (!x->rc)
 		x->rc = keep_numbers(x, &c, !damaged);
 	x->dbi = DBI_PIN;
 	if (!x->rc)
-		pins = store_check_records(g->fd, "pin", false, now_ns() + SMALL_NS,
-					   take_small, x);
+		pins = take_from(g, "pin", x);
 	if (x->rc)
 		return x->rc;
 	read_known(x, g);
@@ -239,12 +253,12 @@ static bool is_absent(struct salvage *g, enum store_dbi dbi, const void *key,
 	return rc == -ENOENT;
 }
 
-/* Wait for what was queued, then rest as long as that took. */
+/* Wait for what was queued, then rest as long as all that took. */
 static int rest(struct salvage *g)
 {
 	int64_t took, end;
 	struct store_stats st;
-	int r = store_flush(g->s, deadline_in_ms(FLUSH_MS));
+	int r = g->bytes ? store_flush(g->s, deadline_in_ms(FLUSH_MS)) : 0;
 
 	took = now_ns() - g->begun;
 	end = now_ns() + MIN(took, NAP_MAX_NS);
@@ -265,26 +279,18 @@ static int rest(struct salvage *g)
 static int queue(struct salvage *g, struct store_op *op /* takes */,
 		 const void *data, size_t len)
 {
-	int r;
-
 	buf_put(&op->data, data, len);
 	g->bytes += len + op->key_len;
-	r = store_queue(g->s, op, false);
-	if (!r && g->bytes >= ROUND_BYTES)
-		r = rest(g);
-	return r;
+	return store_queue(g->s, op, false);
 }
 
-static int take_chunk(void *ctx, const void *key, size_t klen UNUSED,
+static int take_chunk(struct salvage *g, const void *key, size_t klen UNUSED,
 		      const void *data, size_t len)
 {
-	struct salvage *g = ctx;
 	uint8_t hash[SHA256_LEN];
 	struct codec_chunk c;
 	struct store_op *op;
 
-	if (stopped(g))
-		return -ECANCELED;
 	if (!key)
 		len = codec_chunk_len(data, len);
 	if (codec_chunk_look(data, len, &c) || codec_chunk_unpack(&c, g->plain))
@@ -309,15 +315,12 @@ static int put_record(struct salvage *g, enum store_dbi dbi, const void *key,
 	return queue(g, op, data, len);
 }
 
-static int take_blob(void *ctx, const void *key, size_t klen, const void *data,
+static int take_blob(struct salvage *g, const void *key, size_t klen, const void *data,
 		     size_t len)
 {
-	struct salvage *g = ctx;
 	struct codec_blob b;
 	bool big;
 
-	if (stopped(g))
-		return -ECANCELED;
 	if (codec_blob_parse(data, len, codec_seed(key, klen), &b))
 		return -EUCLEAN;
 	big = b.chunks > CODEC_INLINE;
@@ -331,15 +334,12 @@ static int take_blob(void *ctx, const void *key, size_t klen, const void *data,
 	return put_record(g, DBI_BLOB, key, klen, data, len);
 }
 
-static int take_seg(void *ctx, const void *key, size_t klen, const void *data,
+static int take_seg(struct salvage *g, const void *key, size_t klen, const void *data,
 		    size_t len)
 {
-	struct salvage *g = ctx;
 	const uint8_t *p = key, *list;
 	uint32_t number;
 
-	if (stopped(g))
-		return -ECANCELED;
 	if (!is_known(g, key, klen) || klen < 4 + 3 || len < 8)
 		return 0;
 	klen -= 4;
@@ -356,14 +356,11 @@ static int take_seg(void *ctx, const void *key, size_t klen, const void *data,
 	return put_record(g, DBI_SEG, key, klen + 4, data, len);
 }
 
-static int take_tree(void *ctx, const void *key, size_t klen, const void *data,
+static int take_tree(struct salvage *g, const void *key, size_t klen, const void *data,
 		     size_t len)
 {
-	struct salvage *g = ctx;
 	struct tree_view v;
 
-	if (stopped(g))
-		return -ECANCELED;
 	if (tree_view_init(&v, data, len, codec_seed(key, klen), true))
 		return -EUCLEAN;
 	if (!is_known(g, key, klen) || !is_absent(g, DBI_TREE, key, klen))
@@ -382,10 +379,31 @@ static bool has_room(const struct salvage *g)
 		       (uint64_t)st.st_size;
 }
 
-static int take(struct salvage *g, const char *db, store_record_fn fn)
+/* A record, whatever becomes of it: work is work. */
+static int take_one(void *ctx, const void *key, size_t klen, const void *data,
+		    size_t len)
 {
-	return store_check_records(g->fd, db, fn == take_chunk, DEADLINE_NONE, fn,
-				   g);
+	struct salvage *g = ctx;
+	int e, r = g->take(g, key, klen, data, len);
+
+	if ((r && r != -EUCLEAN) ||
+	    (g->bytes < ROUND_BYTES && now_ns() - g->begun < ROUND_NS))
+		return r;
+	e = rest(g);
+	return e ? e : r;
+}
+
+static int take(struct salvage *g, const char *db, take_fn fn)
+{
+	const struct store_records from = { .db = db,
+					    .all = fn == take_chunk,
+					    .deadline = DEADLINE_NONE,
+					    .stop = &g->stop,
+					    .fn = take_one,
+					    .ctx = g };
+
+	g->take = fn;
+	return store_check_records(g->fd, &from);
 }
 
 /* What names others comes after them. */

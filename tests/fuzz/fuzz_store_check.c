@@ -33,8 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = store_check_fd(fd, 0, DEADLINE_NONE);
 	assert(r <= 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		int n = store_check_records(fd, names[i], i % 2 == 0,
-					    DEADLINE_NONE, take, &sum);
+		struct store_records x = { .db = names[i],
+					   .all = i % 2 == 0,
+					   .deadline = DEADLINE_NONE,
+					   .fn = take,
+					   .ctx = &sum };
+		int n = store_check_records(fd, &x);
 
 		assert(r || !n); /* what is sound has no damage in it */
 	}

@@ -243,11 +243,109 @@ START_TEST(numbers_are_not_given_again)
 }
 END_TEST
 
+/* -- without a way from the roots ----------------------------------------- */
+
+struct loose {
+	int stop;
+	unsigned calls, same;
+};
+
+static int count_loose(void *ctx, const void *key, size_t klen,
+		       const void *data UNUSED, size_t len UNUSED)
+{
+	struct loose *x = ctx;
+
+	x->calls++;
+	x->same += klen == 4 && !memcmp(key, "same", 4);
+	return 0;
+}
+
+static int stop_at_once(void *ctx, const void *key, size_t klen,
+			const void *data, size_t len)
+{
+	struct loose *x = ctx;
+
+	x->stop = 1;
+	return count_loose(ctx, key, klen, data, len);
+}
+
+/* A leaf that names one node a thousand times. */
+static void many_names(uint8_t p[PAGE], uint64_t page)
+{
+	const uint32_t names = 1000, node = PAGE - 400;
+
+	memset(p, 0, PAGE);
+	memcpy(p, &page, 8);
+	put_u16(p + 10, 2);
+	put_u16(p + 12, (uint16_t)(16 + 2 * names));
+	put_u16(p + 14, (uint16_t)(16 + 2 * names));
+	for (uint32_t i = 0; i < names; i++)
+		put_u16(p + 16 + 2 * i, (uint16_t)node);
+	put_u16(p + node, 300);
+	put_u16(p + node + 6, 4);
+	memcpy(p + node + 8, "same", 4);
+}
+
+static uint64_t main_root(unsigned meta)
+{
+	return get_u64(sound.data + meta * PAGE + 16 + 24 + 48 + 40);
+}
+
+static uint64_t some_leaf(void)
+{
+	uint64_t page = 2;
+
+	while (page == main_root(0) || page == main_root(1) ||
+	       get_u64(sound.data + page * PAGE) != page ||
+	       get_u16(sound.data + page * PAGE + 10) != 2)
+		page++;
+	return page;
+}
+
+START_TEST(loose_pages)
+{
+	struct loose x = { 0 };
+	struct store_records from = { .db = "data", .all = true,
+				      .deadline = DEADLINE_NONE,
+				      .stop = &x.stop, .fn = count_loose,
+				      .ctx = &x };
+	uint8_t p[PAGE];
+	uint64_t page;
+	int fd;
+
+	fill();
+	slurp();
+	page = some_leaf();
+	damage(main_root(0), 0xff);
+	damage(main_root(1), 0xff);
+	fd = open(file, O_RDWR);
+	many_names(p, page);
+	ck_assert_int_eq(pwrite(fd, p, PAGE, (off_t)(page * PAGE)), PAGE);
+	ck_assert_int_gt(store_check_records(fd, &from), 0);
+	ck_assert_uint_gt(x.calls, COUNT);
+	/* a node of 312 bytes, in what is left beside a thousand numbers */
+	ck_assert_uint_ge(x.same, 1);
+	ck_assert_uint_le(x.same, (PAGE - 2016) / 312);
+	/* between two pages it hears that it is to end */
+	x = (struct loose){ 0 };
+	from.fn = stop_at_once;
+	ck_assert_int_eq(store_check_records(fd, &from), -ECANCELED);
+	ck_assert_uint_le(x.calls, PAGE / 8);
+	x.stop = 0;
+	from.deadline = now_ns() - 1;
+	ck_assert_int_eq(store_check_records(fd, &from), -ETIMEDOUT);
+	close(fd);
+	fixture_start(&f);
+	done();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("store_salvage");
 
 	tcase_add_test(t, any_page);
 	tcase_add_test(t, numbers_are_not_given_again);
+	tcase_add_test(t, loose_pages);
 	return run_suite("store_salvage", t);
 }
