@@ -353,6 +353,41 @@ int evict_to(struct store *s, uint64_t target, uint64_t *ret_freed)
 	return rc;
 }
 
+/* -- uses ---------------------------------------------------------------- */
+
+void store_touch(struct store *s, const uint8_t *hash,
+		 const struct codec_index *x)
+{
+	uint64_t clock = __atomic_load_n(&s->clock_seen, __ATOMIC_RELAXED);
+	uint64_t chunks = __atomic_load_n(&s->chunks_seen, __ATOMIC_RELAXED);
+	uint64_t print = get_u64(hash), at, now;
+	struct store_use *slot;
+
+	/* among the newest eighth, and said so within six hours: fresh */
+	if (x && (x->stamp >= clock || clock - x->stamp <= chunks / 8) &&
+	    store_minute() - x->minute < 360)
+		return;
+	if (s->read_only || !print)
+		return;
+	at = print * 0x9e3779b97f4a7c15ull >> 48;
+	slot = &s->used[at]; /* if all are taken, the first is overwritten */
+	for (unsigned i = 0; i < 8; i++) {
+		struct store_use *u = &s->used[(at + i) % STORE_USED_SLOTS];
+
+		now = __atomic_load_n(&u->print, __ATOMIC_RELAXED);
+		if (now == print)
+			return;
+		if (now)
+			continue;
+		__atomic_fetch_add(&s->used_count, 1, __ATOMIC_RELAXED);
+		slot = u;
+		break;
+	}
+	/* before anything that is put from now on */
+	__atomic_store_n(&slot->stamp, clock - 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->print, print, __ATOMIC_RELAXED);
+}
+
 /* -- figures ------------------------------------------------------------- */
 
 static int stat_txn(struct store *s, MDB_txn *txn, struct store_stats *st)
@@ -374,6 +409,20 @@ static int stat_txn(struct store *s, MDB_txn *txn, struct store_stats *st)
 	return 0;
 }
 
+static int stat_read(const struct store_reader *r, struct store_stats *st)
+{
+	struct store_guard g;
+	int rc;
+
+	if (store_guarded(&g)) {
+		store_doubt(r->store);
+		return store_mdb_fail(MDB_CORRUPTED, "count");
+	}
+	rc = stat_txn(r->store, store_reader_txn(r), st);
+	store_guard_pop(&g);
+	return rc;
+}
+
 int store_stat(struct store *s, struct store_stats *ret)
 {
 	struct store_stats st = { .max_bytes = s->max_bytes };
@@ -382,7 +431,7 @@ int store_stat(struct store *s, struct store_stats *ret)
 
 	if (rc)
 		return rc;
-	rc = stat_txn(s, store_reader_txn(&r), &st);
+	rc = stat_read(&r, &st);
 	store_read_end(&r);
 	if (rc)
 		return rc;

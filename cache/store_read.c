@@ -369,14 +369,35 @@ size_t store_seg_key(const struct store_key *k, uint32_t number,
 	return (size_t)k->len + 4;
 }
 
+static int read_seg(struct store_reader *r, const struct store_key *k,
+		    const struct blob_info *b, uint32_t number,
+		    struct seg_cache *seg)
+{
+	uint8_t name[STORE_SEG_KEY_MAX];
+	size_t len = store_seg_key(k, number, name);
+	MDB_val v;
+	int rc = store_get(r, DBI_SEG, name, len, &v);
+
+	if (rc)
+		return rc;
+	seg->list = NULL;
+	seg->number = number;
+	seg->count = MIN(CODEC_SEG, b->chunks - number * CODEC_SEG);
+	if (!codec_seg_parse(v.mv_data, v.mv_size,
+			     codec_seg_seed(store_key_seed(k), number),
+			     seg->count, &seg->list))
+		return 0;
+	seg->list = NULL;
+	store_drop(r->store, DROP_SEG, k->bytes, k->len, false);
+	return fail(-ENOENT, "store: a damaged chunk list was dropped");
+}
+
 int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 		     const struct blob_info *b, uint32_t i,
 		     struct seg_cache *seg, const uint8_t **ret)
 {
 	uint32_t number = i / CODEC_SEG;
-	uint8_t name[STORE_SEG_KEY_MAX];
-	size_t len;
-	MDB_val v;
+	struct store_guard g;
 	int rc;
 
 	if (b->list) {
@@ -384,21 +405,12 @@ int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 		return 0;
 	}
 	if (!seg->list || seg->number != number) {
-		len = store_seg_key(k, number, name);
-		rc = store_get(r, DBI_SEG, name, len, &v);
+		if (store_guarded(&g))
+			return found(r->store, MDB_CORRUPTED);
+		rc = read_seg(r, k, b, number, seg);
+		store_guard_pop(&g);
 		if (rc)
 			return rc;
-		seg->number = number;
-		seg->count = MIN(CODEC_SEG, b->chunks - number * CODEC_SEG);
-		rc = codec_seg_parse(v.mv_data, v.mv_size,
-				     codec_seg_seed(store_key_seed(k), number),
-				     seg->count, &seg->list);
-		if (rc) {
-			seg->list = NULL;
-			store_drop(r->store, DROP_SEG, k->bytes, k->len, false);
-			return fail(-ENOENT, "store: a damaged chunk list was "
-					     "dropped");
-		}
 	}
 	*ret = seg->list + (size_t)(i % CODEC_SEG) * SHA256_LEN;
 	return 0;
@@ -406,8 +418,8 @@ int store_chunk_hash(struct store_reader *r, const struct store_key *k,
 
 /* -- chunks -------------------------------------------------------------- */
 
-int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
-		     struct codec_index *ret_index, struct codec_chunk *ret)
+static int find_chunk(struct store *s, MDB_txn *txn, const uint8_t *hash,
+		      struct codec_index *ret_index, struct codec_chunk *ret)
 {
 	uint64_t seed = codec_chunk_seed(hash);
 	struct codec_index x;
@@ -428,37 +440,19 @@ int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
 	return 0;
 }
 
-void store_touch(struct store *s, const uint8_t *hash,
-		 const struct codec_index *x)
+int store_chunk_find(struct store *s, MDB_txn *txn, const uint8_t *hash,
+		     struct codec_index *ret_index, struct codec_chunk *ret)
 {
-	uint64_t clock = __atomic_load_n(&s->clock_seen, __ATOMIC_RELAXED);
-	uint64_t chunks = __atomic_load_n(&s->chunks_seen, __ATOMIC_RELAXED);
-	uint64_t print = get_u64(hash), at, now;
-	struct store_use *slot;
+	struct store_guard g;
+	int rc;
 
-	/* among the newest eighth, and said so within six hours: fresh */
-	if (x && (x->stamp >= clock || clock - x->stamp <= chunks / 8) &&
-	    store_minute() - x->minute < 360)
-		return;
-	if (s->read_only || !print)
-		return;
-	at = print * 0x9e3779b97f4a7c15ull >> 48;
-	slot = &s->used[at]; /* if all are taken, the first is overwritten */
-	for (unsigned i = 0; i < 8; i++) {
-		struct store_use *u = &s->used[(at + i) % STORE_USED_SLOTS];
-
-		now = __atomic_load_n(&u->print, __ATOMIC_RELAXED);
-		if (now == print)
-			return;
-		if (now)
-			continue;
-		__atomic_fetch_add(&s->used_count, 1, __ATOMIC_RELAXED);
-		slot = u;
-		break;
-	}
-	/* before anything that is put from now on */
-	__atomic_store_n(&slot->stamp, clock - 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->print, print, __ATOMIC_RELAXED);
+	if (store_guard_is_on()) /* the writer's is for its transaction too */
+		return find_chunk(s, txn, hash, ret_index, ret);
+	if (store_guarded(&g))
+		return found(s, MDB_CORRUPTED);
+	rc = find_chunk(s, txn, hash, ret_index, ret);
+	store_guard_pop(&g);
+	return rc;
 }
 
 static int unpack(struct store_reader *r, const uint8_t *hash,

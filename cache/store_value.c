@@ -3,13 +3,35 @@
  * under "v/<name>" and "s/<name>". */
 #include "cache/store_impl.h"
 
+static int read_value(struct store_reader *r, const uint8_t *k, size_t n,
+		      struct buf *ret)
+{
+	struct store_guard g;
+	const void *p;
+	size_t len;
+	MDB_val v;
+	int rc;
+
+	if (store_guarded(&g)) {
+		store_doubt(r->store);
+		return -ENOENT;
+	}
+	rc = store_get(r, DBI_META, k, n, &v);
+	if (!rc && codec_value_parse(v.mv_data, v.mv_size, codec_seed(k, n), &p,
+				     &len))
+		rc = fail(-ENOENT, "store: the value '%.*s' is damaged",
+			  (int)n - 2, (const char *)k + 2);
+	if (!rc)
+		buf_put(ret, p, len);
+	store_guard_pop(&g);
+	return rc;
+}
+
 int store_get_value(struct store *s, const char *name, struct buf *ret)
 {
 	struct store_reader r;
 	uint8_t k[STORE_NAME_BYTES + 2] = "v/";
-	size_t n = strlen(name), len;
-	const void *p;
-	MDB_val v;
+	size_t n = strlen(name);
 	int rc;
 
 	if (!n || n > STORE_NAME_BYTES)
@@ -19,12 +41,7 @@ int store_get_value(struct store *s, const char *name, struct buf *ret)
 	rc = store_read_begin(s, &r);
 	if (rc)
 		return rc;
-	rc = store_get(&r, DBI_META, k, n + 2, &v);
-	if (!rc && codec_value_parse(v.mv_data, v.mv_size, codec_seed(k, n + 2),
-				     &p, &len))
-		rc = fail(-ENOENT, "store: the value '%s' is damaged", name);
-	if (!rc)
-		buf_put(ret, p, len);
+	rc = read_value(&r, k, n + 2, ret);
 	store_read_end(&r);
 	return rc;
 }

@@ -144,6 +144,45 @@ START_TEST(short_file_of_a_reader)
 }
 END_TEST
 
+/* The file ends before the page where this stands. */
+static void cut_before(const void *what, size_t len)
+{
+	cleanup_fd int fd = data_fd();
+	cleanup_free uint8_t *all = xmalloc(f.max);
+	ssize_t n = pread(fd, all, f.max, 0);
+	const uint8_t *p;
+
+	ck_assert_int_gt(n, 0);
+	p = memmem(all, (size_t)n, what, len);
+	ck_assert_ptr_nonnull(p);
+	ck_assert_int_eq(ftruncate(fd, (p - all) / PAGE * PAGE), 0);
+}
+
+/* A value in pages of its own, at the end of the file. */
+START_TEST(short_file_of_a_value)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	cleanup_free uint8_t *large = content(77, 30000);
+
+	fill();
+	ok(store_put_value(f.s, "large", large, 30000));
+	cut_before(large, 1000);
+	ck_assert_int_eq(store_get_value(f.s, "large", &b), -ENOENT);
+	works_again();
+}
+END_TEST
+
+START_TEST(short_file_of_the_figures)
+{
+	struct store_stats st;
+
+	fill();
+	cut_short();
+	store_stat(f.s, &st); /* may be as it was */
+	works_again();
+}
+END_TEST
+
 START_TEST(short_file_of_the_writer)
 {
 	fill();
@@ -167,6 +206,8 @@ int main(void)
 	tcase_add_test(t, assertion_of_a_reader);
 	tcase_add_test(t, assertion_of_the_writer);
 	tcase_add_test(t, short_file_of_a_reader);
+	tcase_add_test(t, short_file_of_a_value);
+	tcase_add_test(t, short_file_of_the_figures);
 	tcase_add_test(t, short_file_of_the_writer);
 	tcase_add_test(t, pages_that_call_themselves_dirty);
 	return run_suite("store_guard", t);
