@@ -99,10 +99,10 @@ struct store *source_store(const struct source *s);
 void source_set_offline(struct source *s, bool offline);
 bool source_offline(const struct source *s);
 
-/* Blocking, at most until the deadline even if the backend hangs. Remembers
- * the answer in the store; offline gives the remembered one (or -ENOENT with a
- * text that says so). -EIO at once while the source is known unreachable.
- * Answers of local instances are not remembered. */
+/* Blocking, at most until the deadline even if the backend hangs. Remembers the
+ * answer in the store, under spec and its own text; offline gives the remembered
+ * one (or -ENOENT with a text that says so). -EIO at once while the source is known
+ * unreachable. Answers of local instances are not remembered. */
 int source_resolve(struct source *s, const char *spec, int64_t deadline,
 		   struct scorpio_revision *ret);
 

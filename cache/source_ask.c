@@ -223,6 +223,17 @@ static void remember(struct source *s, const char *spec,
 			  s->name, error_text(r));
 }
 
+/* The state's own name gives it again, too: records of mounts have no other. */
+static void remember_text(struct source *s, const struct scorpio_revision *rev)
+{
+	struct scorpio_revision own = *rev;
+
+	if (!*rev->text || recall(s, rev->text, &own))
+		return;
+	memcpy(own.label, rev->text, sizeof(own.label));
+	remember(s, rev->text, &own);
+}
+
 static bool could_not_ask(int64_t r)
 {
 	return r == -EIO || r == -ETIMEDOUT || r == -EAGAIN;
@@ -265,8 +276,10 @@ int source_resolve(struct source *s, const char *spec, int64_t deadline,
 	}
 	r = ask_revision(s, spec, deadline, &rev);
 	if (!r) {
-		if (!s->local)
+		if (!s->local) {
 			remember(s, spec, &rev);
+			remember_text(s, &rev);
+		}
 		*ret = rev;
 		return 0;
 	}

@@ -358,6 +358,12 @@ START_TEST(offline)
 	source_set_offline(s, true);
 	again = resolve(s, "main");
 	ck_assert(id_equal(&root, &again));
+	/* by the name that the answer had, as well */
+	ck_assert_int_eq(source_resolve(s, "rev-main", DEADLINE_NONE, &rev), 0);
+	ck_assert(id_equal(&root, &rev.root));
+	ck_assert_str_eq(rev.text, "rev-main");
+	ck_assert_str_eq(rev.label, "rev-main");
+	ck_assert_int_eq(rev.time_ns, 17);
 	ck_assert_int_eq(source_resolve(s, "x", DEADLINE_NONE, &rev), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(error_text(-ENOENT), "offline"));
 	ck_assert_int_eq(liar_need(s, WANT_BLOB, &id), -EIO);
