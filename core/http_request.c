@@ -158,7 +158,7 @@ static void set_login(const struct run *r, CURL *h)
 		password = r->url.password;
 	}
 	curl_easy_setopt(h, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-	if (own)
+	if (own || x->flags & SCORPIO_HTTP_NO_LOGIN)
 		return;
 	if (user) {
 		curl_easy_setopt(h, CURLOPT_USERNAME, user);

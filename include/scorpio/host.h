@@ -64,6 +64,8 @@ struct scorpio_http {
 };
 #define SCORPIO_HTTP_NO_REDIRECT 1u /* give me the 3xx itself */
 #define SCORPIO_HTTP_NO_RETRY 2u    /* not idempotent: never send it twice */
+/* Since 1.5: no login but what `headers` have; neither the URL's nor netrc's. */
+#define SCORPIO_HTTP_NO_LOGIN 4u
 
 /* One child process, no shell. */
 struct scorpio_spawn {

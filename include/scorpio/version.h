@@ -10,7 +10,7 @@
  *   1.3  uploads, files as answers and wide parameters of routes; scratch
  *        directories for roles
  *   1.4  scorpio_backend.part, scorpio_http_service.range
- *   1.5  scorpio_http.ended, scorpio_body.from
+ *   1.5  scorpio_http.ended, scorpio_body.from, SCORPIO_HTTP_NO_LOGIN
  */
 #ifndef SCORPIO_VERSION_H
 #define SCORPIO_VERSION_H

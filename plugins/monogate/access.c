@@ -76,6 +76,13 @@ const char *gate_login(struct gate *g, const struct scorpio_request *r)
 	return h && !ours && !strpbrk(h, "\r\n") ? h : NULL;
 }
 
+const char *gate_writer(struct gate *g, const struct scorpio_request *r)
+{
+	const char *login = gate_login(g, r);
+
+	return login || gate_pusher(g, r, NULL, 0) ? login : "";
+}
+
 bool gate_may_write_far(struct gate *g, const struct scorpio_request *r)
 {
 	return !g->has_token || gate_pusher(g, r, NULL, 0);

@@ -165,6 +165,9 @@ bool gate_pusher(struct gate *g, const struct scorpio_request *r, char *ret_user
 		 size_t cap);
 /* The client's login where it is for the server behind, and not for us; or NULL. */
 const char *gate_login(struct gate *g, const struct scorpio_request *r);
+/* The same for writing. The gateway's own login is for who has the push token;
+ * "": none at all. */
+const char *gate_writer(struct gate *g, const struct scorpio_request *r);
 /* May its writing be passed on? The server behind decides what its users may; where
  * clients send our token it sees the gateway's own login, if there is one, and that
  * is for who has the push token. */

@@ -61,7 +61,7 @@ void lfs_action(const struct gate_lfs *l, const json_t *act, const char *login,
 		has_login = has_login || !strcasecmp(name, "Authorization");
 		ret->headers[ret->n++] = line;
 	}
-	if (login && !has_login && ret->url &&
+	if (login && *login && !has_login && ret->url &&
 	    same_server(l->upstream, ret->url)) {
 		snprintf(ret->lines[ret->n], LFS_LINE_MAX,
 			 "Authorization: %s", login);
@@ -119,7 +119,8 @@ static int send_object(struct give *x, const json_t *act)
 	struct scorpio_http h = {
 		.struct_size = sizeof(h), .method = "PUT", .headers = a.headers,
 		.read_body = read_file, .body_len = x->size,
-		.on_data = drop_body, .ctx = x, .flags = SCORPIO_HTTP_NO_RETRY,
+		.on_data = drop_body, .ctx = x,
+		.flags = SCORPIO_HTTP_NO_RETRY | lfs_login_flags(x->login),
 		.timeout_ms = GATE_RELAY_MS, .stall_ms = GATE_STALL_MS,
 	};
 	int rc;
@@ -144,6 +145,7 @@ static int verify(struct give *x, const json_t *act)
 		.struct_size = sizeof(h), .method = "POST",
 		.headers = a.headers, .body = text, .on_data = drop_body,
 		.ctx = x, .timeout_ms = VERIFY_MS,
+		.flags = lfs_login_flags(x->login),
 	};
 	int rc;
 

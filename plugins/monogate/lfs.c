@@ -279,7 +279,7 @@ static int answer(struct gate *g, struct scorpio_request *r, const json_t *v)
 	char base[512];
 	struct batch b = {
 		.l = g->lfs, .asked = json_object_get(v, "objects"),
-		.login = gate_login(g, r),
+		.login = up ? gate_writer(g, r) : gate_login(g, r),
 		.base = base,
 	};
 	int rc = 0;
@@ -352,11 +352,12 @@ static int post_batch(struct gate_lfs *l, const char *text, const char *login,
 	const struct scorpio_host *host = l->g->host;
 	char url[4200], auth[2100];
 	const char *headers[] = { "Accept: " LFS_TYPE, "Content-Type: " LFS_TYPE,
-				  login ? auth : NULL, NULL };
+				  login && *login ? auth : NULL, NULL };
 	struct scorpio_http h = {
 		.struct_size = sizeof(h), .method = "POST", .url = url,
 		.headers = headers, .body = text, .body_len = strlen(text),
 		.on_data = scorpio_bytes_take, .ctx = b, .timeout_ms = ASK_MS,
+		.flags = lfs_login_flags(login),
 	};
 	int rc;
 

@@ -39,10 +39,15 @@ int lfs_keep(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
 int lfs_name(struct gate_lfs *l, const char *oid, int fd, uint64_t size);
 
 /* What the upstream's batch says of objects, by their oid. operation: "download" or
- * "upload"; login: an Authorization header's value, or NULL. -EACCES: it wants
- * another one. */
+ * "upload"; login: an Authorization header's value, NULL for the gateway's own, ""
+ * for none. -EACCES: it wants another one. */
 int lfs_ask(struct gate_lfs *l, const char *operation, json_t *objects,
 	    const char *login, json_t **ret);
+/* SCORPIO_HTTP_NO_LOGIN, or 0: may the host add a login? */
+static inline uint32_t lfs_login_flags(const char *login)
+{
+	return login && !*login ? SCORPIO_HTTP_NO_LOGIN : 0;
+}
 /* What a status of the upstream means: -EACCES, -ENOENT, ... -EIO. */
 int lfs_refusal(int status);
 

@@ -79,7 +79,8 @@ static bool passed_on(struct gate *g, struct scorpio_request *r,
 	if (writes && !gate_may_write_far(g, r) && !may_lock(g, r, owner, ret))
 		return true;
 	url = relay_url(g, r, g->lfs->upstream, what, keys);
-	rc = url ? relay_send(g, r, url, RELAY_ONCE) : -ENOMEM;
+	rc = url ? relay_send(g, r, url, RELAY_ONCE | (writes ?
+				   RELAY_WRITES : 0u)) : -ENOMEM;
 	*ret = rc ? say_error(g, r, rc) : 0;
 	free(url);
 	return true;

@@ -221,7 +221,7 @@ static int accept_object(struct gate *g, struct scorpio_request *r,
 	int rc = lfs_check(g->lfs, oid, fd, size);
 
 	if (!rc && g->lfs->upstream)
-		rc = lfs_give(g->lfs, oid, fd, size, gate_login(g, r));
+		rc = lfs_give(g->lfs, oid, fd, size, gate_writer(g, r));
 	return rc ? rc : lfs_name(g->lfs, oid, fd, size);
 }
 

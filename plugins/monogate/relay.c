@@ -226,15 +226,20 @@ static int wait_for_answer(struct relay *x)
 }
 
 /* The client's own login goes along, unless it is for this server. */
-static void pass_headers(struct relay *x, const struct scorpio_request *r)
+static void pass_headers(struct relay *x, const struct scorpio_request *r,
+			 bool writes)
 {
+	const char *login = writes ? gate_writer(x->g, r) :
+				     gate_login(x->g, r);
 	size_t n = 0;
 
+	if (login && !*login)
+		x->http.flags |= SCORPIO_HTTP_NO_LOGIN;
 	for (size_t i = 0; i < PASSED; i++) {
 		const char *value = i ? x->g->http->header(r, passed[i]) :
-					gate_login(x->g, r);
+					login;
 
-		if (!value || strpbrk(value, "\r\n"))
+		if (!value || !*value || strpbrk(value, "\r\n"))
 			continue;
 		snprintf(x->asked[i], sizeof(x->asked[i]), "%s: %.2000s",
 			 passed[i], value);
@@ -293,7 +298,7 @@ static int make(struct gate *g, const struct scorpio_request *r,
 		.timeout_ms = GATE_RELAY_MS, .stall_ms = GATE_STALL_MS,
 	};
 	rc = x->url ? pass_body(x, r) : -ENOMEM;
-	pass_headers(x, r);
+	pass_headers(x, r, flags & RELAY_WRITES);
 	if (rc)
 		put(x);
 	else

@@ -10,7 +10,8 @@
 #include "gate.h"
 
 #define RELAY_WINDOW (512u << 10)
-#define RELAY_ONCE 1u /* not idempotent: never sent twice */
+#define RELAY_ONCE 1u   /* not idempotent: never sent twice */
+#define RELAY_WRITES 2u /* as of gate_writer */
 
 /* Ask `url` what `r` asks, with its body and login, and answer with what comes:
  * status, type and body. Negative: the server could not be asked, and `r` has

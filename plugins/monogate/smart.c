@@ -244,8 +244,9 @@ static int serve_far(struct gate *g, struct scorpio_request *r,
 		      refs ? "info/refs?service=" : "", service);
 	if (rc < 0)
 		return -ENOMEM;
-	rc = relay_send(g, r, url, !refs && !strcmp(service, "git-receive-pack")
-				   ? RELAY_ONCE : 0);
+	rc = relay_send(g, r, url, strcmp(service, "git-receive-pack") ? 0 :
+				   refs ? RELAY_WRITES :
+					  RELAY_WRITES | RELAY_ONCE);
 	free(url);
 	return rc ? say(g, r, rc) : 0;
 }

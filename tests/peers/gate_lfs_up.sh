@@ -87,6 +87,23 @@ assert_eq "$(lfs_stat uploads)" $((n + 1))
 cmp "$S/a.bin" "$SCRATCH/objects/$a"
 lfs_obedient
 rm "$SCRATCH/objects/$a"
+
+note "the gateway's own login is for reading"
+stop_daemon
+gateway "$SCRATCH/has" "git+$(login "$LFS_URL")/origin.git"
+assert_eq "$(gate_code /info/lfs/objects/batch \
+    -H 'Content-Type: application/vnd.git-lfs+json' -d \
+    "{\"operation\":\"download\",\"objects\":[{\"oid\":\"$b\",\"size\":$(
+        stat -c %s "$S/src/b.bin")}]}")" 200
+assert_eq "$(jq -r '.objects[0].error' "$SCRATCH/said")" null
+assert_eq "$(batch "$a" 100000)" 401
+assert_eq "$(put "$a" "$S/a.bin")" 401
+[ ! -e "$SCRATCH/objects/$a" ] || fail "it came through"
+lfs_locks() {
+    gate_code "/info/lfs/$1" -H 'Content-Type: application/vnd.git-lfs+json' "${@:2}"
+}
+assert_eq "$(lfs_locks locks -d '{"path":"a.bin"}')" 401
+assert_eq "$(batch "$a" 100000 -u me:let-me)" 200
 stop "$LFS_PID" || true
 case $(batch "$a" 100000 -u me:let-me) in
 502 | 503 | 504) ;; *) fail "without the server: $(cat "$SCRATCH/said")" ;;

@@ -218,6 +218,10 @@ START_TEST(netrc)
 	x.bearer = "tok"; /* what the caller says goes first */
 	ck_assert_int_eq(http_perform(&x), 0);
 	ck_hasnt(body(), "Basic");
+	x = request(at("/echo"));
+	x.flags = SCORPIO_HTTP_NO_LOGIN;
+	ck_assert_int_eq(http_perform(&x), 0);
+	ck_hasnt(body(), "authorization");
 	unlink(file);
 }
 END_TEST
