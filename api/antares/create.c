@@ -297,6 +297,7 @@ static int provide(struct antares *a, struct amount *m)
 static int make(struct antares *a, struct amount *m, struct antares_info *ret,
 		struct antares_fault *f)
 {
+	bool unbound = m->unbound; /* nobody binds it before this returns */
 	int rc = provide(a, m);
 
 	m->fork_of = NULL;
@@ -313,7 +314,8 @@ static int make(struct antares *a, struct amount *m, struct antares_info *ret,
 		return rc;
 	}
 	amount_warm(m);
-	antares_save(a);
+	if (!unbound) /* else antares_bound does */
+		antares_save(a);
 	lock_take(&a->lock);
 	amount_copy(m, ret);
 	lock_drop(&a->lock);
